@@ -1,0 +1,413 @@
+"""The graph: who adds, changes and erases ops, and in which order they are visited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from convc.errors import InvalidGraphError
+from convc.ir import (
+    CONSTANT,
+    INPUT,
+    NO_METADATA,
+    OUTPUT,
+    Array,
+    Attribute,
+    Dim,
+    Header,
+    Op,
+    TensorType,
+    Type,
+    Value,
+)
+
+_EMPTY: dict[str, Any] = {}
+
+
+def _shared_empty() -> dict[str, Any]:
+    return _EMPTY
+
+
+class _Plain(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
+    """A DiGraph without data on nodes and edges: one shared dict saves a quarter of the memory."""
+
+    edge_attr_dict_factory = staticmethod(_shared_empty)
+    node_attr_dict_factory = staticmethod(_shared_empty)
+
+
+class Graph:
+    """A network. See the module's docstring for what its nodes and edges are.
+
+    ``sizes`` gives each named dim the size at which it is costed and proved.
+    ``version`` grows with every change, so whether a pass changed anything is measured.
+    """
+
+    def __init__(self, header: Header | None = None, sizes: Mapping[str, int] | None = None):
+        self.header = header or Header()
+        self.sizes: dict[str, int] = dict(sizes or {})
+        self.version = 0
+        self._digraph = _Plain()
+        self._inputs: list[Op] = []
+        self._order: tuple[int, tuple[Op, ...]] = (-1, ())
+        self._dims = count()
+        self.output = self.add(OUTPUT, (), {"names": (), "types": ()}, types=())
+
+    def __len__(self) -> int:
+        return len(self._digraph)
+
+    def __contains__(self, op: Op) -> bool:
+        return op in self._digraph
+
+    @property
+    def networkx(self) -> nx.DiGraph:
+        """The networkx graph itself, frozen: for networkx's algorithms, not for changes."""
+        return self._digraph.copy(as_view=True)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that are fed."""
+        return tuple(op.result for op in self._inputs)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The values that are the graph's results (None never occurs here)."""
+        return tuple(value for value in self.output.operands if value is not None)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the results in the file; a value's own name may differ."""
+        names = self.output.attributes["names"]
+        assert isinstance(names, tuple)
+        return names
+
+    @property
+    def output_types(self) -> tuple[Type, ...]:
+        """The types of the results as declared in the file, else as the values have them."""
+        declared = self.output.attributes["types"]
+        assert isinstance(declared, tuple)
+        return declared or tuple(value.type for value in self.outputs)
+
+    # -- the three mutators ------------------------------------------------------------------
+
+    def add(
+        self,
+        kind: str,
+        operands: Sequence[Value | None] = (),
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        types: Sequence[Type] = (None,),
+        names: Sequence[str] = (),
+        domain: str = "",
+        name: str = "",
+        doc: str = "",
+        overload: str = "",
+        captures: tuple[str, ...] = (),
+        metadata: Mapping[str, str] = NO_METADATA,
+    ) -> Op:
+        """Adds an op with one result for each of ``types`` and returns it."""
+        op = Op(
+            kind,
+            tuple(operands),
+            attributes or {},
+            domain=domain,
+            name=name,
+            doc=doc,
+            overload=overload,
+            captures=captures,
+            metadata=metadata,
+        )
+        op.results = tuple(
+            Value(op, i, type_, names[i] if i < len(names) else "") for i, type_ in enumerate(types)
+        )
+        self._digraph.add_node(op)
+        for operand in op.operands:
+            if operand is not None:
+                self._require(operand)
+                self._digraph.add_edge(operand.op, op)
+        if kind == INPUT and not domain:
+            self._inputs.append(op)
+        self.version += 1
+        return op
+
+    def set_operand(self, op: Op, index: int, value: Value | None) -> None:
+        """Makes ``value`` the operand of ``op`` at ``index``."""
+        old = op.operands[index]
+        if old is value:
+            return
+        if value is not None:
+            self._require(value)
+        op.operands = (*op.operands[:index], value, *op.operands[index + 1 :])
+        if old is not None and all(v is None or v.op is not old.op for v in op.operands):
+            self._digraph.remove_edge(old.op, op)
+        if value is not None:
+            self._digraph.add_edge(value.op, op)
+        self.version += 1
+
+    def erase(self, op: Op) -> None:
+        """Removes an op that nobody uses; raises InvalidGraphError when somebody does."""
+        if op is self.output:
+            raise InvalidGraphError("the Output op cannot be erased")
+        users = list(self._digraph.successors(op))
+        if users:
+            raise InvalidGraphError(f"{op!r} is still used by {users[0]!r}")
+        if op.kind == INPUT and not op.domain:
+            self._inputs.remove(op)
+        self._digraph.remove_node(op)
+        self.version += 1
+
+    def _require(self, value: Value) -> None:
+        if value.op not in self._digraph:
+            raise InvalidGraphError(f"{value!r} does not belong to this graph")
+
+    # -- built on them -----------------------------------------------------------------------
+
+    def add_input(self, name: str, type_: Type, doc: str = "") -> Value:
+        """Adds a graph input."""
+        return self.add(INPUT, types=(type_,), names=(name,), name=name, doc=doc).result
+
+    def add_constant(
+        self, array: Array, name: str = "", dtype: np.dtype[Any] | None = None, doc: str = ""
+    ) -> Value:
+        """Adds a weight.
+
+        Args:
+            array: any shape; shared, not copied, and read-only from here on.
+            name: name for people.
+            dtype: the dtype to store it in, where ``array`` is kept in float64 until proved.
+            doc: doc string kept from the file.
+        """
+        view = array.view()
+        view.flags.writeable = False
+        type_ = TensorType(np.dtype(dtype or array.dtype), tuple(array.shape))
+        return self.add(
+            CONSTANT, (), {"value": view}, types=(type_,), names=(name,), doc=doc
+        ).result
+
+    def set_outputs(
+        self, values: Sequence[Value], names: Sequence[str], types: Sequence[Type] = ()
+    ) -> None:
+        """Makes ``values`` the results of the graph, under ``names``.
+
+        ``types`` are what the file declares, where that is not what the values say of themselves.
+        """
+        if len(values) != len(names) or (types and len(types) != len(names)):
+            raise InvalidGraphError(f"{len(values)} outputs but {len(names)} names")
+        self._digraph.remove_node(self.output)
+        attributes = {"names": tuple(names), "types": tuple(types)}
+        self.output = self.add(OUTPUT, values, attributes, types=())
+
+    def uses(self, value: Value) -> list[tuple[Op, int]]:
+        """Who uses ``value`` and at which operand; a copy, so the graph may change meanwhile."""
+        return [
+            (user, i)
+            for user in self._digraph.successors(value.op)
+            for i, operand in enumerate(user.operands)
+            if operand is value
+        ]
+
+    def users(self, op: Op) -> list[Op]:
+        """The ops that use any result of ``op``."""
+        return list(self._digraph.successors(op))
+
+    def producers(self, op: Op) -> list[Op]:
+        """The ops whose results ``op`` uses."""
+        return list(self._digraph.predecessors(op))
+
+    def replace_uses(self, old: Value, new: Value) -> None:
+        """Makes every user of ``old`` use ``new``."""
+        for user, index in self.uses(old):
+            self.set_operand(user, index, new)
+
+    def erase_dead(self, candidates: Iterable[Op]) -> list[Op]:
+        """Erases those of ``candidates`` that nobody uses, and what only they used."""
+        erased: list[Op] = []
+        stack = list(candidates)
+        while stack:
+            op = stack.pop()
+            if op not in self or not self.is_dead(op):
+                continue
+            producers = self.producers(op)
+            self.erase(op)
+            erased.append(op)
+            stack.extend(producers)
+        return erased
+
+    def is_dead(self, op: Op) -> bool:
+        """True when nobody uses the op and it is neither an input nor the output."""
+        return op.kind not in (INPUT, OUTPUT) and not self._digraph.adj[op]
+
+    def ops(self) -> tuple[Op, ...]:
+        """A snapshot in topological order, as near to the order of adding as that allows."""
+        version, order = self._order
+        if version != self.version:
+            order = tuple(_topological(self._digraph))
+            self._order = (self.version, order)
+        return order
+
+    def new_dim(self, size: int | None) -> Dim:
+        """A fresh name for a size that varies, worth ``size`` where the graph is costed."""
+        if size is None:
+            return None
+        name = f"?{next(self._dims)}"
+        while name in self.sizes:
+            name = f"?{next(self._dims)}"
+        self.sizes[name] = size
+        return name
+
+    def concrete_shape(self, value: Value) -> tuple[int, ...] | None:
+        """The shape with the named dims at their ``sizes``; None where a dim is unknown."""
+        if value.shape is None:
+            return None
+        dims = tuple(self.sizes.get(d) if isinstance(d, str) else d for d in value.shape)
+        known = tuple(d for d in dims if d is not None)
+        return known if len(known) == len(dims) else None
+
+    def clone(self) -> Graph:
+        """A copy that shares the weights."""
+        return self.extract(
+            self.inputs, self.outputs, self.output_names, self.output_types, keep_dead=True
+        )
+
+    def extract(
+        self,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        output_names: Sequence[str] | None = None,
+        output_types: Sequence[Type] = (),
+        *,
+        keep_dead: bool = False,
+    ) -> Graph:
+        """The part of the graph that computes ``outputs`` from ``inputs``, as a graph of its own.
+
+        Raises InvalidGraphError where that part needs a graph input that is not in ``inputs``.
+        """
+        part = Graph(self.header, self.sizes)
+        part._dims = self._dims
+        copies: dict[Value, Value] = {}
+        for value in inputs:
+            copies[value] = part.add_input(value.name, value.type, value.op.doc)
+        order = self.ops() if keep_dead else _needed(inputs, outputs)
+        for op in order:
+            if op.kind == OUTPUT or all(result in copies for result in op.results):
+                continue
+            if op.kind == INPUT:
+                raise InvalidGraphError(f"{op.result!r} is needed but not an input of the part")
+            _copy_op(part, op, copies)
+        names = output_names or [value.name for value in outputs]
+        part.set_outputs([copies[value] for value in outputs], names, output_types)
+        return part
+
+    def inline(self, part: Graph, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """Copies ``part`` into this graph, its inputs bound to ``operands``; returns its outputs.
+
+        Constants kept in float64 until proved are cast here, once, to the dtype of their type.
+        """
+        copies = dict(zip(part.inputs, operands, strict=True))
+        self.sizes.update({k: v for k, v in part.sizes.items() if k not in self.sizes})
+        for op in part.ops():
+            if op.kind in (INPUT, OUTPUT):
+                continue
+            if op.array is not None and op.result.dtype != op.array.dtype:
+                cast = op.array.astype(op.result.dtype)
+                copies[op.result] = self.add_constant(cast, op.result.name, doc=op.doc)
+                continue
+            _copy_op(self, op, copies)
+        return tuple(copies[value] for value in part.outputs)
+
+    def verify(self) -> None:
+        """Raises InvalidGraphError, naming the op, where an invariant is broken."""
+        if self.output not in self:
+            raise InvalidGraphError("the graph has no Output op")
+        if not nx.is_directed_acyclic_graph(self._digraph):
+            cycle = nx.find_cycle(self._digraph)
+            raise InvalidGraphError("the graph has a cycle through " + repr(cycle[0][0]))
+        for op in self._digraph:
+            self._verify_op(op)
+        names = [value.name for value in self.inputs]
+        for kind, listed in (("input", names), ("output", list(self.output_names))):
+            repeated = {name for name in listed if kind == "input" and listed.count(name) > 1}
+            if repeated:
+                raise InvalidGraphError(f"two {kind}s are named {min(repeated)!r}")
+        if len(self.output_names) != len(self.output.operands):
+            raise InvalidGraphError("the Output op has not one name for each operand")
+
+    def _verify_op(self, op: Op) -> None:
+        for i, result in enumerate(op.results):
+            if result.op is not op or result.index != i:
+                raise InvalidGraphError(f"result {i} of {op!r} does not point back at it")
+        if len(op.captures) > len(op.operands):
+            raise InvalidGraphError(f"{op!r} captures more values than it has operands")
+        wanted = {operand.op for operand in op.operands if operand is not None}
+        for operand in op.operands:
+            if operand is not None and operand not in operand.op.results:
+                raise InvalidGraphError(f"{op!r} uses {operand!r}, which its op no longer makes")
+        if wanted != set(self._digraph.predecessors(op)):
+            raise InvalidGraphError(f"the edges into {op!r} are not those of its operands")
+        if op.kind == OUTPUT and op is not self.output:
+            raise InvalidGraphError("the graph has two Output ops")
+        if op.kind == CONSTANT and not op.domain and op.array is None:
+            raise InvalidGraphError(f"{op!r} holds no array")
+        if op.array is not None and op.array.shape != op.result.shape:
+            raise InvalidGraphError(f"the array of {op!r} has not the shape of its type")
+
+
+def _copy_op(target: Graph, op: Op, copies: dict[Value, Value]) -> None:
+    copy = target.add(
+        op.kind,
+        [None if value is None else copies[value] for value in op.operands],
+        op.attributes,
+        types=[result.type for result in op.results],
+        names=[result.name for result in op.results],
+        domain=op.domain,
+        name=op.name,
+        doc=op.doc,
+        overload=op.overload,
+        captures=op.captures,
+        metadata=op.metadata,
+    )
+    for old, new in zip(op.results, copy.results, strict=True):
+        copies.setdefault(old, new)
+
+
+def _topological(digraph: nx.DiGraph) -> Iterator[Op]:
+    """Depth first over operands from each op in the order of adding, without recursion.
+
+    Raises InvalidGraphError on a cycle.
+    """
+    done: set[Op] = set()
+    for root in digraph:
+        yield from _post_order(root, done, frozenset())
+
+
+def _needed(inputs: Sequence[Value], outputs: Sequence[Value]) -> Iterator[Op]:
+    done: set[Op] = set()
+    boundary = frozenset(inputs)
+    for value in outputs:
+        if value not in boundary:
+            yield from _post_order(value.op, done, boundary)
+
+
+def _post_order(root: Op, done: set[Op], boundary: frozenset[Value]) -> Iterator[Op]:
+    if root in done:
+        return
+    open_ops = {root}
+    stack = [(root, iter(root.operands))]
+    while stack:
+        op, operands = stack[-1]
+        for value in operands:
+            if value is None or value in boundary or value.op in done:
+                continue
+            if value.op in open_ops:
+                raise InvalidGraphError(f"the graph has a cycle through {value.op!r}")
+            open_ops.add(value.op)
+            stack.append((value.op, iter(value.op.operands)))
+            break
+        else:
+            stack.pop()
+            open_ops.discard(op)
+            done.add(op)
+            yield op

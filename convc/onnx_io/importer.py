@@ -1,0 +1,301 @@
+"""From ONNX's protobuf to the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+
+from convc.errors import InvalidModelError
+from convc.graph import Graph
+from convc.ir import Array, Attribute, Header, Opaque, Type, Value
+from convc.onnx_io.bodies import captured
+from convc.onnx_io.shapes import decode_type, infer
+from convc.onnx_io.tensors import from_array, to_array, to_dense
+
+OLDEST_OPSET = 6
+SMALL_WEIGHT = 1024
+"""Elements up to which shape inference sees a weight's values (it needs sizes, axes, pads)."""
+
+
+def parse_model(data: bytes, where: str) -> ModelProto:
+    """The ModelProto in ``data``; raises InvalidModelError where it is none convc can read."""
+    if not data:
+        raise InvalidModelError(f"{where}: the file is empty")
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise InvalidModelError(
+            f"{where}: not an ONNX model, or a truncated one (protobuf cannot read it)"
+        ) from error
+    if not model.HasField("graph") or not (model.opset_import or model.ir_version):
+        raise InvalidModelError(f"{where}: not an ONNX model (it holds no graph)")
+    return model
+
+
+def import_model(
+    model: ModelProto,
+    folder: Path | None,
+    sizes: Mapping[str, int],
+    *,
+    keep_initializer_inputs: bool = False,
+) -> Graph:
+    """The graph of a model. Takes the model apart: it is of no use afterwards.
+
+    Args:
+        model: the parsed file.
+        folder: where external data is looked for.
+        sizes: sizes for open dims, by name.
+        keep_initializer_inputs: keep weights that are also graph inputs as inputs (their default
+            value is lost); otherwise they become constants, as onnxruntime wants them for speed.
+    """
+    opsets = {_domain(entry.domain): int(entry.version) for entry in model.opset_import}
+    _check_opset(opsets)
+    weights = _take_weights(model.graph, folder)
+    listed = [value for value in model.graph.input if value.name not in weights]
+    if keep_initializer_inputs:
+        listed = list(model.graph.input)
+    else:
+        _replace(model.graph.input, listed)
+    types = infer(_skeleton(model), sizes)
+    graph = Graph(_header(model, opsets), types.sizes)
+    values: dict[str, Value] = {}
+    for entry in listed:
+        values[entry.name] = graph.add_input(
+            entry.name, types.by_name[entry.name], entry.doc_string
+        )
+    for name, array in weights.items():
+        if name not in values:
+            values[name] = graph.add_constant(array, name)
+    for node in _ordered(model.graph, values):
+        _add_node(graph, node, values, types.by_name, folder)
+    outputs = [entry.name for entry in model.graph.output]
+    missing = [name for name in outputs if name not in values]
+    if missing:
+        raise InvalidModelError(f"output {missing[0]!r} is made by no node, input or weight")
+    declared = [decode_type(entry.type) for entry in model.graph.output]
+    graph.set_outputs([values[name] for name in outputs], outputs, declared)
+    return graph
+
+
+def decode_attributes(node: NodeProto, folder: Path | None = None) -> dict[str, Attribute]:
+    """The attributes of a node; what the IR does not look into stays serialised."""
+    return {entry.name: _decode_attribute(entry, folder) for entry in node.attribute}
+
+
+def _decode_attribute(entry: AttributeProto, folder: Path | None) -> Attribute:
+    if entry.ref_attr_name:
+        return Opaque(entry.SerializeToString())
+    kind = entry.type
+    if kind == AttributeProto.INT:
+        return int(entry.i)
+    if kind == AttributeProto.FLOAT:
+        return float(entry.f)
+    if kind == AttributeProto.INTS:
+        return tuple(int(i) for i in entry.ints)
+    if kind == AttributeProto.FLOATS and entry.floats:
+        return tuple(float(f) for f in entry.floats)
+    if kind == AttributeProto.TENSOR:
+        return to_array(entry.t, folder)
+    try:
+        if kind == AttributeProto.STRING:
+            return entry.s.decode()
+        if kind == AttributeProto.STRINGS and entry.strings:
+            return tuple(s.decode() for s in entry.strings)
+    except UnicodeDecodeError:
+        pass
+    return Opaque(entry.SerializeToString())
+
+
+def _check_opset(opsets: Mapping[str, int]) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    version = opsets.get("", None)
+    if version is None:
+        return
+    if version > newest:
+        raise InvalidModelError(
+            f"opset {version} is newer than this onnx knows ({newest}): "
+            "upgrade onnx, or export with an older opset"
+        )
+    if version < OLDEST_OPSET:
+        raise InvalidModelError(
+            f"opset {version} is older than {OLDEST_OPSET}: "
+            "convert the model first (onnx.version_converter)"
+        )
+
+
+def _header(model: ModelProto, opsets: Mapping[str, int]) -> Header:
+    """Serialises what is left of the model once its graph is taken out."""
+    model_shell = ModelProto()
+    model_shell.CopyFrom(_without(model, "graph"))
+    graph = model.graph
+    graph_shell = GraphProto(name=graph.name, doc_string=graph.doc_string)
+    graph_shell.quantization_annotation.extend(graph.quantization_annotation)
+    if hasattr(graph, "metadata_props"):
+        graph_shell.metadata_props.extend(graph.metadata_props)
+    return Header(
+        ir_version=int(model.ir_version),
+        opsets=dict(opsets),
+        model_shell=model_shell.SerializeToString(),
+        graph_shell=graph_shell.SerializeToString(),
+    )
+
+
+def _without(model: ModelProto, field: str) -> ModelProto:
+    shell = ModelProto()
+    for descriptor, value in model.ListFields():
+        if descriptor.name == field:
+            continue
+        if descriptor.is_repeated:
+            getattr(shell, descriptor.name).extend(value)
+        elif descriptor.message_type is not None:
+            getattr(shell, descriptor.name).CopyFrom(value)
+        else:
+            setattr(shell, descriptor.name, value)
+    return shell
+
+
+def _take_weights(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
+    """The initialisers as arrays; the large ones are emptied in ``graph``."""
+    weights: dict[str, Array] = {}
+    for tensor in graph.initializer:
+        if tensor.name in weights:
+            raise InvalidModelError(f"two weights are named {tensor.name!r}")
+        weights[tensor.name] = to_array(tensor, folder)
+    for sparse in graph.sparse_initializer:
+        weights[sparse.values.name] = to_dense(sparse, folder)
+        dense = helper.make_tensor(
+            sparse.values.name, sparse.values.data_type, list(sparse.dims), b"", raw=True
+        )
+        graph.initializer.append(dense)
+    del graph.sparse_initializer[:]
+    for tensor in graph.initializer:
+        array = weights[tensor.name]
+        if array.size > SMALL_WEIGHT:
+            tensor.CopyFrom(_hollow(tensor))
+        elif tensor.data_location == TensorProto.EXTERNAL:
+            tensor.CopyFrom(from_array(array, tensor.name))
+    return weights
+
+
+def _hollow(tensor: TensorProto) -> TensorProto:
+    """The tensor without its data, in the one way that shape inference accepts."""
+    hollow = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=list(tensor.dims))
+    hollow.data_location = TensorProto.EXTERNAL
+    hollow.external_data.add(key="location", value="taken out for shape inference")
+    return hollow
+
+
+def _skeleton(model: ModelProto) -> ModelProto:
+    skeleton = ModelProto()
+    skeleton.CopyFrom(model)
+    # Below IR 4 initialisers have to be inputs as well; inference is told the newer rule.
+    skeleton.ir_version = max(int(model.ir_version), 4)
+    return skeleton
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _replace(field: object, entries: list[onnx.ValueInfoProto]) -> None:
+    copies = [onnx.ValueInfoProto.FromString(entry.SerializeToString()) for entry in entries]
+    del field[:]  # type: ignore[attr-defined]
+    field.extend(copies)  # type: ignore[attr-defined]
+
+
+def _ordered(graph: GraphProto, values: Mapping[str, Value]) -> Iterator[NodeProto]:
+    """The nodes with makers before users; nearly always the file's own order.
+
+    Raises InvalidModelError on a dangling name, a cycle, or a name made twice.
+    """
+    made: set[str] = set(values)
+    makers: dict[str, NodeProto] = {}
+    for node in graph.node:
+        for name in node.output:
+            if name and (name in makers or name in made):
+                raise InvalidModelError(f"two nodes or inputs make {name!r}")
+            makers[name] = node
+    done: set[int] = set()
+    for root in graph.node:
+        stack = [root]
+        open_nodes: set[int] = set()
+        while stack:
+            node = stack[-1]
+            waiting = [name for name in (*node.input, *captured(node)) if name and name not in made]
+            if not waiting or id(node) in done:
+                stack.pop()
+                if id(node) not in done:
+                    done.add(id(node))
+                    made.update(node.output)
+                    yield node
+                continue
+            if waiting[0] not in makers:
+                raise InvalidModelError(
+                    f"node {_label(node)} uses {waiting[0]!r}, made by no node, input or weight"
+                )
+            if id(node) in open_nodes:
+                raise InvalidModelError(f"the graph has a cycle through node {_label(node)}")
+            open_nodes.add(id(node))
+            stack.extend(makers[name] for name in dict.fromkeys(waiting) if name in makers)
+
+
+def _label(node: NodeProto) -> str:
+    return f"{node.name or (node.output[0] if node.output else '?')!r} ({node.op_type})"
+
+
+def _add_node(
+    graph: Graph,
+    node: NodeProto,
+    values: dict[str, Value],
+    types: Mapping[str, Type],
+    folder: Path | None,
+) -> None:
+    if node.op_type == "Constant" and not _domain(node.domain):
+        array = _constant(node, folder)
+        if array is not None:
+            name = node.output[0]
+            values[name] = graph.add_constant(array, name, doc=node.doc_string)
+            return
+    names = captured(node)
+    missing = [name for name in (*node.input, *names) if name and name not in values]
+    if missing:
+        raise InvalidModelError(f"node {_label(node)} uses {missing[0]!r}, which nothing makes")
+    op = graph.add(
+        node.op_type,
+        [values[name] if name else None for name in (*node.input, *names)],
+        decode_attributes(node, folder),
+        types=[types.get(name) for name in node.output],
+        names=list(node.output),
+        domain=_domain(node.domain),
+        name=node.name,
+        doc=node.doc_string,
+        overload=getattr(node, "overload", ""),
+        captures=names,
+        metadata={entry.key: entry.value for entry in getattr(node, "metadata_props", ())},
+    )
+    values.update((result.name, result) for result in op.results if result.name)
+
+
+def _constant(node: NodeProto, folder: Path | None) -> Array | None:
+    """The array of a Constant node, in whichever of its attributes it is."""
+    entry = node.attribute[0] if len(node.attribute) == 1 and len(node.output) == 1 else None
+    if entry is None or entry.ref_attr_name:
+        return None
+    if entry.name == "value":
+        return to_array(entry.t, folder)
+    if entry.name == "sparse_value":
+        return to_dense(entry.sparse_tensor, folder)
+    value = helper.get_attribute_value(entry)
+    if entry.name in ("value_float", "value_floats"):
+        return np.array(value, np.float32)
+    if entry.name in ("value_int", "value_ints"):
+        return np.array(value, np.int64)
+    if entry.name in ("value_string", "value_strings"):
+        return np.array(value, object)
+    return None

@@ -1,0 +1,179 @@
+"""Types of values from onnx's shape inference, and the sizes that named dims stand for.
+
+A model may leave dims open. convc keeps them open, and knows besides one size for each of them:
+that at which the model is costed, timed and proved. The importer infers shapes twice, once as the
+file says and once at those sizes, and gives every open dim a name with a size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import onnx
+from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
+
+from convc.errors import UsageError
+from convc.ir import Dim, OpaqueType, TensorType, Type
+from convc.onnx_io.tensors import to_dtype, to_elem_type
+
+BATCH, CHANNELS, SPATIAL, SAMPLES = 1, 3, 224, 16000
+"""Sizes where nothing else is said: first axis, an open second of four, other axes, audio."""
+
+UNNAMED = "?"
+"""First character of the names that convc gives to dims that have none in the file."""
+
+
+@dataclass
+class Types:
+    """The type of each value by name, and the size of each named dim."""
+
+    by_name: dict[str, Type] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+def decode_type(proto: TypeProto, owner: str = "") -> Type:
+    """The type that a TypeProto says; open dims without a name get one where ``owner`` is given."""
+    kind = proto.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind != "tensor_type":
+        return OpaqueType(proto.SerializeToString())
+    tensor = proto.tensor_type
+    if tensor.elem_type == TensorProto.UNDEFINED:
+        return None
+    if not tensor.HasField("shape"):
+        return TensorType(to_dtype(tensor.elem_type), None)
+    shape: list[Dim] = []
+    for axis, dim in enumerate(tensor.shape.dim):
+        which = dim.WhichOneof("value")
+        if which == "dim_value" and dim.dim_value >= 0:
+            shape.append(int(dim.dim_value))
+        elif which == "dim_param" and dim.dim_param:
+            shape.append(dim.dim_param)
+        else:
+            shape.append(f"{UNNAMED}{owner}.{axis}" if owner else None)
+    return TensorType(to_dtype(tensor.elem_type), tuple(shape))
+
+
+def encode_type(type_: Type) -> TypeProto:
+    """The TypeProto of a type; dims that convc named stay without a name."""
+    proto = TypeProto()
+    if isinstance(type_, OpaqueType):
+        proto.ParseFromString(type_.payload)
+    elif isinstance(type_, TensorType):
+        proto.tensor_type.elem_type = to_elem_type(type_.dtype)
+        if type_.shape is not None:
+            proto.tensor_type.shape.SetInParent()
+            for dim in type_.shape:
+                entry = proto.tensor_type.shape.dim.add()
+                if isinstance(dim, int):
+                    entry.dim_value = dim
+                elif isinstance(dim, str) and not dim.startswith(UNNAMED):
+                    entry.dim_param = dim
+    return proto
+
+
+def infer(skeleton: ModelProto, wanted: Mapping[str, int]) -> Types:
+    """Types of all values of a model whose large weights were taken out.
+
+    Args:
+        skeleton: the model; changed.
+        wanted: sizes for named dims. Dims without a name are called ``input.axis``.
+
+    Raises UsageError where ``wanted`` names a dim that the model has not.
+    """
+    types = Types()
+    open_dims = _open_input_dims(skeleton.graph.input, types)
+    for name, size in wanted.items():
+        key = name if name in open_dims else UNNAMED + name
+        if key not in open_dims:
+            known = ", ".join(sorted(d.removeprefix(UNNAMED) for d in open_dims))
+            raise UsageError(
+                f"--dim {name}: the model has no such open dim; "
+                + (f"it has {known}" if known else "all its sizes are fixed")
+            )
+        open_dims[key] = size
+    types.sizes.update(open_dims)
+    declared = _run(skeleton)
+    for value in declared:
+        types.by_name.setdefault(value.name, decode_type(value.type))
+    if open_dims:
+        _pin(skeleton, open_dims)
+        _name_open_dims(types, {value.name: decode_type(value.type) for value in _run(skeleton)})
+    return types
+
+
+def _run(skeleton: ModelProto) -> list[ValueInfoProto]:
+    try:
+        graph = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        # Inference is a help: a model it cannot follow still goes through, with types unknown.
+        graph = skeleton.graph
+    return [*graph.value_info, *graph.output]
+
+
+def _open_input_dims(inputs: Iterable[ValueInfoProto], types: Types) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for value in inputs:
+        type_ = decode_type(value.type, value.name)
+        types.by_name[value.name] = type_
+        if not isinstance(type_, TensorType) or type_.shape is None:
+            continue
+        for axis, dim in enumerate(type_.shape):
+            if isinstance(dim, str):
+                found.setdefault(dim, _default_size(axis, type_.shape))
+    return found
+
+
+def _default_size(axis: int, shape: tuple[Dim, ...]) -> int:
+    if axis == 0:
+        return BATCH
+    if len(shape) <= 3:
+        return SAMPLES
+    channels_last = isinstance(shape[-1], int) and shape[-1] <= 4
+    return CHANNELS if axis == 1 and len(shape) == 4 and not channels_last else SPATIAL
+
+
+def _pin(skeleton: ModelProto, sizes: Mapping[str, int]) -> None:
+    """Fixes the open dims of the inputs and forgets what the file says of later shapes."""
+    for value in skeleton.graph.input:
+        type_ = decode_type(value.type, value.name)
+        if not isinstance(type_, TensorType) or type_.shape is None:
+            continue
+        for entry, dim in zip(value.type.tensor_type.shape.dim, type_.shape, strict=True):
+            if isinstance(dim, str):
+                entry.dim_value = sizes[dim]
+    del skeleton.graph.value_info[:]
+    for value in skeleton.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+
+
+def _name_open_dims(types: Types, pinned: Mapping[str, Type]) -> None:
+    """Gives every open dim a name whose size is that of the pinned inference.
+
+    One name that turns out to stand for two sizes was no promise of equality: the later dim gets
+    a name of its own.
+    """
+    fresh = 0
+    for name, type_ in types.by_name.items():
+        known = pinned.get(name)
+        if not isinstance(type_, TensorType) or not isinstance(known, TensorType):
+            continue
+        if known.shape is None:
+            continue
+        shape = type_.shape if type_.shape is not None else (None,) * len(known.shape)
+        if len(shape) != len(known.shape):
+            continue
+        dims: list[Dim] = []
+        for dim, size in zip(shape, known.shape, strict=True):
+            if isinstance(dim, int) or not isinstance(size, int):
+                dims.append(dim if isinstance(dim, int) or dim in types.sizes else None)
+            elif isinstance(dim, str) and types.sizes.setdefault(dim, size) == size:
+                dims.append(dim)
+            else:
+                dims.append(f"{UNNAMED}{name}.{len(dims)}.{fresh}")
+                types.sizes[f"{UNNAMED}{name}.{len(dims) - 1}.{fresh}"] = size
+                fresh += 1
+        types.by_name[name] = TensorType(type_.dtype, tuple(dims))

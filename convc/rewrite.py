@@ -1,0 +1,294 @@
+"""Rewrites as proposals: a rule proposes or declines, the driver chooses, proves and applies.
+
+A rule is a plain function ``(graph, op) -> Rewrite`` that raises `NoMatch` with a reason where it
+has nothing to offer. It changes nothing. `sweep` visits every op until no rule has more to give.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from convc.build import Builder
+from convc.graph import Graph
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Op, Value
+from convc.opset import macs
+
+
+class NoMatch(Exception):  # noqa: N818  # not an error: the rule's way to decline
+    """A rule declines. The reason is counted and shown; an empty one is not worth showing."""
+
+    @property
+    def reason(self) -> str:
+        """Why the rule declined."""
+        return str(self.args[0]) if self.args else ""
+
+
+class Exactness(Enum):
+    """How much a rewrite may change the function."""
+
+    EXACT = "exact"
+    """The same real function; only rounding differs."""
+    ROUNDING = "rounding"
+    """Differs by less than rounding does."""
+    APPROXIMATE = "approximate"
+    """A different function, within a budget the user set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a set of ops costs: MACs at the graph's sizes (None: unknown), weights, ops."""
+
+    macs: int | None
+    params: int
+    ops: int
+
+    def __sub__(self, other: Size) -> Size:
+        known = self.macs is not None and other.macs is not None
+        difference = (self.macs or 0) - (other.macs or 0) if known else None
+        return Size(difference, self.params - other.params, self.ops - other.ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One proposal: compute ``outputs`` by ``after`` instead.
+
+    Attributes:
+        outputs: the values of the graph that are replaced, in the order of ``after``'s outputs.
+        inputs: the values of the graph that ``after``'s inputs stand for.
+        after: the replacement; its weights may still be float64 (see `Graph.inline`).
+        exactness: how much it may change the function.
+        frontier: where the proof cuts the graph off; by default ``inputs``.
+        note: for people: what became what.
+        bound: for `Exactness.ROUNDING`: the largest change of an output relative to its own
+            channel's scale.
+    """
+
+    outputs: tuple[Value, ...]
+    inputs: tuple[Value, ...]
+    after: Graph
+    exactness: Exactness = Exactness.EXACT
+    frontier: tuple[Value, ...] | None = None
+    note: str = ""
+    bound: float = 0.0
+
+    @property
+    def cut(self) -> tuple[Value, ...]:
+        """The values that the proof feeds."""
+        return self.inputs if self.frontier is None else self.frontier
+
+
+Function = Callable[[Graph, Op], Rewrite]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rewriting function and the op kinds it looks at (none: all)."""
+
+    function: Function
+    kinds: frozenset[str] = frozenset()
+    name: str = ""
+
+
+class Replacement(Builder):
+    """Builds the replacement of a `Rewrite`, value by value."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(Graph(graph.header, graph.sizes))
+        self._taken: dict[Value, Value] = {}
+
+    def take(self, value: Value) -> Value:
+        """The replacement's stand-in for a value of the graph; constants are copied along."""
+        if value not in self._taken:
+            array = value.array
+            if array is None:
+                self._taken[value] = self.graph.add_input(value.name, value.type)
+            else:
+                self._taken[value] = self.graph.add_constant(array, value.name, value.dtype)
+        return self._taken[value]
+
+    def weight(self, array: Array, like: Value) -> Value:
+        """A new float64 weight that will be stored in the dtype of ``like``, under its name."""
+        return self.graph.add_constant(np.asarray(array, np.float64), like.name, like.dtype)
+
+    def rewrite(
+        self,
+        results: Mapping[Value, Value],
+        exactness: Exactness = Exactness.EXACT,
+        *,
+        frontier: Sequence[Value] | None = None,
+        note: str = "",
+        bound: float = 0.0,
+    ) -> Rewrite:
+        """The proposal; ``results`` maps each value of the graph to what replaces it."""
+        self.graph.set_outputs(list(results.values()), [value.name for value in results])
+        inputs = tuple(value for value in self._taken if value.array is None)
+        cut = None if frontier is None else tuple(frontier)
+        return Rewrite(tuple(results), inputs, self.graph, exactness, cut, note, bound)
+
+
+@dataclass(slots=True)
+class Stats:
+    """What a pass did.
+
+    Attributes:
+        applied: rewrites applied.
+        declined: reasons of the rules for the ops they left alone at the end, counted.
+        notes: notes of the applied rewrites, counted.
+        residual: the largest residual among the proofs made, None where none was asked for.
+        seconds: wall time.
+    """
+
+    applied: int = 0
+    declined: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    residual: float | None = None
+    seconds: float = 0.0
+
+
+Select = Callable[[Graph, Sequence[Rewrite]], "Rewrite | None"]
+"""Picks the proposal to apply at one place, or none."""
+Prove = Callable[[Graph, Rewrite], float]
+"""Returns the residual of a proposal's proof, raises ProofError where it fails."""
+
+
+def first(_graph: Graph, proposals: Sequence[Rewrite]) -> Rewrite | None:
+    """Applies whatever is legal: the choice of a pass that is named in a pipeline."""
+    return proposals[0]
+
+
+def propose(graph: Graph, rules: Sequence[Rule]) -> list[Rewrite]:
+    """All proposals on the graph as it stands; nothing is applied."""
+    found: list[Rewrite] = []
+    for op in graph.ops():
+        found.extend(_ask(graph, op, rules, {}))
+    return found
+
+
+def sweep(
+    graph: Graph, rules: Sequence[Rule], select: Select = first, prove: Prove | None = None
+) -> Stats:
+    """Applies ``rules`` until none has more to give.
+
+    After the first pass over all ops only the surroundings of a change are visited again.
+    """
+    stats = Stats()
+    reasons: dict[tuple[Op, int], str] = {}
+    pending: Sequence[Op] = graph.ops()
+    while pending:
+        touched: dict[Op, None] = {}
+        for op in pending:
+            if op not in graph:
+                continue
+            proposals = _ask(graph, op, rules, reasons)
+            chosen = select(graph, proposals) if proposals else None
+            if chosen is None:
+                if proposals:
+                    reasons[op, -1] = "does not pay by the objective"
+                continue
+            if prove is not None:
+                stats.residual = max(stats.residual or 0.0, prove(graph, chosen))
+            touched.update(dict.fromkeys(apply(graph, chosen)))
+            stats.applied += 1
+            stats.notes[chosen.note] += 1
+        pending = [op for op in graph.ops() if op in touched] if touched else ()
+    stats.declined.update(why for (op, _), why in reasons.items() if why and op in graph)
+    return stats
+
+
+def _ask(
+    graph: Graph, op: Op, rules: Sequence[Rule], reasons: dict[tuple[Op, int], str]
+) -> list[Rewrite]:
+    found: list[Rewrite] = []
+    reasons.pop((op, -1), None)
+    for i, rule in enumerate(rules):
+        if rule.kinds and (op.kind not in rule.kinds or op.domain):
+            continue
+        try:
+            found.append(rule.function(graph, op))
+            reasons.pop((op, i), None)
+        except NoMatch as decline:
+            reasons[op, i] = decline.reason
+    return found
+
+
+def apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
+    """Applies a proposal; returns the ops whose surroundings changed.
+
+    The replaced values' names go to the values that replace them.
+    """
+    before = graph.version
+    known = {result for value in rewrite.inputs for result in value.op.results}
+    results = graph.inline(rewrite.after, rewrite.inputs)
+    touched: dict[Op, None] = {}
+    for old, new in zip(rewrite.outputs, results, strict=True):
+        if new not in known and new.op.kind != INPUT:
+            new.name, old.name = old.name, ""
+        if new.type is None:
+            new.type = old.type
+        graph.replace_uses(old, new)
+        touched.update(dict.fromkeys([new.op, *graph.users(new.op), *graph.producers(new.op)]))
+    for value in rewrite.inputs:
+        touched.update(dict.fromkeys([value.op, *graph.users(value.op)]))
+    graph.erase_dead([old.op for old in rewrite.outputs])
+    assert graph.version != before
+    return [op for op in touched if op in graph]
+
+
+def replaced_ops(graph: Graph, rewrite: Rewrite) -> set[Op]:
+    """The ops that nobody needs any more once the rewrite is applied."""
+    kept = {value.op for value in rewrite.inputs}
+    outputs = set(rewrite.outputs)
+    dead: set[Op] = set()
+    stack = [value.op for value in rewrite.outputs]
+    while stack:
+        op = stack.pop()
+        if op in dead or op in kept or op.kind in (INPUT, OUTPUT):
+            continue
+        alive = any(
+            user not in dead
+            for result in op.results
+            if result not in outputs
+            for user, _ in graph.uses(result)
+        )
+        if not alive:
+            dead.add(op)
+            stack.extend(graph.producers(op))
+    return dead
+
+
+def size_of(graph: Graph, ops: Iterable[Op]) -> Size:
+    """What ``ops`` cost in ``graph``."""
+    total, params, number = 0, 0, 0
+    unknown = False
+    for op in ops:
+        if op.kind in (INPUT, OUTPUT):
+            continue
+        if op.kind == CONSTANT:
+            params += 0 if op.array is None else op.array.size
+            continue
+        number += 1
+        cost = macs(graph, op)
+        unknown |= cost is None
+        total += cost or 0
+    return Size(None if unknown else total, params, number)
+
+
+def gain(graph: Graph, rewrite: Rewrite) -> Size:
+    """What the rewrite saves: cost of what goes less cost of what comes."""
+    before = size_of(graph, replaced_ops(graph, rewrite))
+    return before - size_of(rewrite.after, rewrite.after.ops())
+
+
+def rule(function: Callable[..., Rewrite], *kinds: str, **options: Any) -> Rule:
+    """A `Rule` of ``function`` with its options bound."""
+
+    def bound(graph: Graph, op: Op) -> Rewrite:
+        return function(graph, op, **options)
+
+    return Rule(bound, frozenset(kinds), function.__name__)

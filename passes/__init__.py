@@ -1,0 +1,1 @@
+"""The rewrites of convc: one file, one pass, one piece of algebra."""
