@@ -25,7 +25,7 @@ def group_of(op: Op) -> int:
 
 
 def conv_geometry(op: Op) -> ConvGeometry | None:
-    """The geometry of a Conv; None where a size it depends on is unknown."""
+    """The geometry of a Conv; None where it is invalid or a size it depends on is unknown."""
     kernel = _kernel(op)
     return None if kernel is None else _window(op, kernel, group_of(op))
 
@@ -63,15 +63,11 @@ def transpose_geometry(op: Op) -> TransposeGeometry | None:
         begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
     elif mode == "VALID":
         begin = end = (0,) * rank
-    return TransposeGeometry(
-        kernel=kernel,
-        strides=strides,
-        dilations=dilations,
-        pads_begin=tuple(begin),
-        pads_end=tuple(end),
-        output_padding=extra,
-        group=group_of(op),
-    )
+    group = group_of(op)
+    try:
+        return TransposeGeometry(kernel, strides, dilations, tuple(begin), tuple(end), extra, group)
+    except ValueError:
+        return None
 
 
 def geometry_attributes(geometry: ConvGeometry) -> dict[str, Attribute]:
@@ -120,14 +116,10 @@ def _window(op: Op, kernel: tuple[int, ...], group: int) -> ConvGeometry | None:
         small = tuple(t // 2 for t in total)
         large = tuple(t - t // 2 for t in total)
         begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
-    return ConvGeometry(
-        kernel=kernel,
-        strides=strides,
-        dilations=dilations,
-        pads_begin=tuple(begin),
-        pads_end=tuple(end),
-        group=group,
-    )
+    try:
+        return ConvGeometry(kernel, strides, dilations, tuple(begin), tuple(end), group)
+    except ValueError:
+        return None
 
 
 def _same_pads(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from convc.errors import UsageError
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: Path, *chunks: bytes) -> None:
     """Writes a file beside ``path``, flushes it to the disk and moves it there in one step.
 
     Raises UsageError, with the reason, where the folder cannot be written to; ``path`` is then as
@@ -23,7 +21,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         raise UsageError(f"{path}: cannot write there: {error.strerror or error}") from error
     try:
         with os.fdopen(handle, "wb") as file:
-            write(file)
+            file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, _mode(path))

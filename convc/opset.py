@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 
-import numpy as np
-
 from convc.conv import conv_geometry, pool_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Dim, Op, TensorType, Type
@@ -36,14 +34,14 @@ class OpInfo:
     macs: MacsRule | None = None
 
 
-def infer_types(graph: Graph, op: Op, dtype: np.dtype | None = None) -> tuple[Type, ...]:  # type: ignore[type-arg]
+def infer_types(graph: Graph, op: Op) -> tuple[Type, ...]:
     """Types of the results of ``op``: the shape by its rule, the dtype that of its first operand.
 
     A kind without a rule gives None for each result.
     """
     info = OPS.get(op.kind) if not op.domain else None
     first = op.operand(0)
-    element = dtype or (first.dtype if first is not None else None)
+    element = None if first is None else first.dtype
     if info is None or info.shape is None or element is None:
         return tuple(None for _ in op.results)
     shape = info.shape(graph, op)
@@ -134,7 +132,7 @@ def _conv(graph: Graph, op: Op) -> Sequence[Dim] | None:
     geometry = conv_geometry(op)
     if geometry is None:
         return None
-    sizes = spatial_dims(graph, shape[2:], geometry.axis_output_size)
+    sizes = spatial_dims(graph, shape[2:], geometry.axis_output)
     return [shape[0], weight[0], *sizes]
 
 
@@ -145,7 +143,7 @@ def _conv_transpose(graph: Graph, op: Op) -> Sequence[Dim] | None:
     geometry = transpose_geometry(op)
     if geometry is None:
         return None
-    sizes = spatial_dims(graph, shape[2:], geometry.axis_output_size)
+    sizes = spatial_dims(graph, shape[2:], geometry.axis_output)
     return [shape[0], weight[1] * geometry.group, *sizes]
 
 
@@ -154,7 +152,7 @@ def _pool(graph: Graph, op: Op) -> Sequence[Dim] | None:
     geometry = None if shape is None else pool_geometry(op)
     if shape is None or geometry is None or op.attributes.get("ceil_mode"):
         return None
-    return [*shape[:2], *spatial_dims(graph, shape[2:], geometry.axis_output_size)]
+    return [*shape[:2], *spatial_dims(graph, shape[2:], geometry.axis_output)]
 
 
 def _global_pool(_graph: Graph, op: Op) -> Sequence[Dim] | None:

@@ -145,23 +145,28 @@ class Pipeline:
         return ",".join(str(item) for item in self.passes)
 
 
-def available_passes() -> dict[str, type[Pass]]:
-    """The installed passes by name, found through the entry-point group ``convc.passes``.
+def pass_names() -> list[str]:
+    """Names of the installed passes, from the entry-point group ``convc.passes``."""
+    return sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
 
-    Raises UsageError where one cannot be imported or is no `Pass`.
+
+def find_pass(name: str) -> type[Pass]:
+    """The installed pass of that name; imports its package.
+
+    Raises UsageError where there is none (naming what is near), it cannot be imported, or it is no
+    `Pass`.
     """
-    found: dict[str, type[Pass]] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            loaded = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(
-                f"pass {entry.name!r} of {entry.value} cannot load: {error}"
-            ) from error
-        if not (isinstance(loaded, type) and issubclass(loaded, Pass)):
-            raise UsageError(f"{entry.value}, listed as pass {entry.name!r}, is no convc.Pass")
-        found[entry.name] = loaded
-    return found
+    entries = entry_points(group=ENTRY_POINTS, name=name)
+    if not entries:
+        raise UsageError(f"unknown pass {name!r}: {near(name, pass_names())}")
+    entry = next(iter(entries))
+    try:
+        loaded = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"pass {name!r} of {entry.value} cannot be loaded: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Pass)):
+        raise UsageError(f"{entry.value}, listed as pass {name!r}, is no convc.Pass")
+    return loaded
 
 
 def near(word: str, words: Sequence[str]) -> str:
@@ -183,7 +188,6 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.known = available_passes()
 
     def pipeline(self) -> list[Pass]:
         if not self.text.strip():
@@ -211,8 +215,7 @@ class _Parser:
             self._fail("expected the name of a pass")
         if name == Choose.name:
             return self._choose()
-        if name not in self.known:
-            raise UsageError(f"unknown pass {name!r}: {near(name, sorted(self.known))}")
+        pass_type = find_pass(name)
         values: dict[str, Any] = {}
         if self._peek() == "{":
             self.at += 1
@@ -220,8 +223,8 @@ class _Parser:
             if self._peek() != "}":
                 self._fail("missing '}'")
             self.at += 1
-            values = _convert_options(self.known[name], body)
-        return self.known[name](**values)
+            values = _convert_options(pass_type, body)
+        return pass_type(**values)
 
     def _choose(self) -> Pass:
         if self._peek() != "(":

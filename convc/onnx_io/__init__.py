@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, helper
 
 from convc.errors import ConvcError, InvalidModelError, UsageError
 from convc.files import check_writable, write_whole
 from convc.graph import Graph
-from convc.onnx_io.exporter import export_model
+from convc.onnx_io.exporter import CONSTANTS_NEED_IR, export_model
 from convc.onnx_io.importer import import_model, parse_model
 
 LARGEST_FILE = 2**31 - 2**20
@@ -19,7 +19,7 @@ LARGEST_FILE = 2**31 - 2**20
 EXTERNAL_FROM = 1024
 """Bytes from which a weight is put into the external file."""
 
-__all__ = ["from_bytes", "load", "save", "to_bytes"]
+__all__ = ["from_bytes", "identity_model", "load", "save", "to_bytes", "weight_bytes"]
 
 
 def load(
@@ -64,7 +64,8 @@ def to_bytes(graph: Graph) -> bytes:
     """The serialised model; raises UsageError where it does not fit into one protobuf."""
     if weight_bytes(graph) > LARGEST_FILE:
         raise UsageError("the weights exceed 2 GB and do not fit into one protobuf: save to a file")
-    return export_model(graph).SerializeToString(deterministic=True)
+    data: bytes = export_model(graph).SerializeToString(deterministic=True)
+    return data
 
 
 def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None:
@@ -81,8 +82,7 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
     model = export_model(graph)
     if external_data or weight_bytes(graph) > LARGEST_FILE:
         _move_weights_out(model, path)
-    data = model.SerializeToString(deterministic=True)
-    write_whole(path, lambda file: file.write(data) and None)
+    write_whole(path, model.SerializeToString(deterministic=True))
 
 
 def weight_bytes(graph: Graph) -> int:
@@ -114,7 +114,7 @@ def _move_weights_out(model: ModelProto, path: Path) -> None:
         digest.update(tensor.raw_data)
     name = f"{path.stem}.{digest.hexdigest()}.data"
     chunks = [tensor.raw_data for tensor in large]
-    write_whole(path.parent / name, lambda file: file.writelines(chunks))
+    write_whole(path.parent / name, *chunks)
     offset = 0
     for tensor in large:
         length = len(tensor.raw_data)
@@ -123,3 +123,17 @@ def _move_weights_out(model: ModelProto, path: Path) -> None:
         for key, value in (("location", name), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         offset += length
+
+
+def identity_model(opset: int) -> bytes:
+    """A model of one Identity node in the given opset: does a runtime know it?"""
+    vector = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])], "identity", [vector], [result]
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=CONSTANTS_NEED_IR
+    )
+    data: bytes = model.SerializeToString()
+    return data

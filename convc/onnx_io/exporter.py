@@ -22,7 +22,7 @@ CONSTANTS_NEED_IR = 4
 def export_model(graph: Graph) -> ModelProto:
     """The model that the graph says, with all weights inside."""
     header = graph.header
-    model = ModelProto.FromString(header.model_shell)
+    model: ModelProto = ModelProto.FromString(header.model_shell)
     model.ir_version = max(header.ir_version, CONSTANTS_NEED_IR)
     del model.opset_import[:]
     for domain, version in header.opsets.items():
@@ -52,7 +52,8 @@ def encode_node(op: Op, inputs: Iterable[str], outputs: Iterable[str]) -> NodePr
 
 def _encode_attribute(name: str, value: Attribute) -> AttributeProto:
     if isinstance(value, Opaque):
-        return AttributeProto.FromString(value.payload)
+        opaque: AttributeProto = AttributeProto.FromString(value.payload)
+        return opaque
     if isinstance(value, np.ndarray):
         return helper.make_attribute(name, from_array(value, ""))
     if isinstance(value, tuple) and not value:

@@ -1,0 +1,220 @@
+"""`optimize`, a model in, a rewritten and verified model out; and `verify`, for any two models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from convc.check import Comparison, Subject, compare
+from convc.choose import Objective
+from convc.costs import Summary, summarise
+from convc.errors import InvalidModelError, UsageError
+from convc.feeds import Case, Data, as_cases, data_sizes
+from convc.graph import Graph
+from convc.judge import Verdict
+from convc.onnx_io import LARGEST_FILE, load, to_bytes, weight_bytes
+from convc.pipeline import Context, PassReport, Pipeline
+from convc.proof import prove
+from convc.runtime import Model, newest_opset, version
+from convc.sizes import load_runnable
+from convc.version import __version__
+
+DEFAULT_PIPELINE = (
+    "simplify,flush-subnormals,fold-affine,choose(fuse-convs),flush-subnormals,simplify"
+)
+"""Passes that never lose, then those that must pay, then what the new weights need."""
+
+Verify = Literal["off", "model", "each"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `optimize` made.
+
+    Attributes:
+        graph: the rewritten graph.
+        pipeline: the passes that ran.
+        reports: one for each pass.
+        before: cost of the model as it came.
+        after: cost of the rewritten one.
+        comparison: how the two compare; None where that was switched off.
+        culprit: the pass found guilty where they differ.
+    """
+
+    graph: Graph
+    pipeline: Pipeline
+    reports: Sequence[PassReport]
+    before: Summary
+    after: Summary
+    comparison: Comparison | None
+    culprit: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; `Verdict.UNVERIFIED` where nothing was compared."""
+        return Verdict.UNVERIFIED if self.comparison is None else self.comparison.verdict
+
+
+def optimize(
+    model: str | Path | Graph,
+    passes: str | Pipeline | None = None,
+    *,
+    objective: Objective = "macs",
+    data: Data = None,
+    sizes: Mapping[str, int] | None = None,
+    tolerance: float = 1e-4,
+    verify: Verify = "model",
+    seed: int = 0,
+    keep_initializer_inputs: bool = False,
+    on_progress: Progress | None = None,
+) -> Result:
+    """Rewrites a model and verifies that the result computes the same.
+
+    Args:
+        model: path of an ONNX file, or a graph (which is not changed).
+        passes: a pipeline or its text; by default `DEFAULT_PIPELINE`.
+        objective: what ``choose(...)`` lowers.
+        data: inputs to verify on, besides those that are made up: a dict of arrays by input name,
+            a list of such dicts, or the path of an .npz, an .npy or a folder of these.
+        sizes: sizes for open dims, by name, at which the model is costed and verified.
+        tolerance: largest difference, relative to an output's largest magnitude.
+        verify: ``model`` compares before and after; ``each`` proves every rewrite in float64 as
+            well; ``off`` does neither.
+        seed: of the made-up inputs.
+        keep_initializer_inputs: keep weights that are also graph inputs as inputs.
+        on_progress: called with a few words on what is being done.
+
+    Raises InvalidModelError and UsageError for bad input, ProofError where a single rewrite's
+    proof fails (``verify="each"``).
+    """
+    say = on_progress or (lambda _: None)
+    say("reading")
+    original, cases = _read(model, data, dict(sizes or {}), keep_initializer_inputs)
+    _check_opset(original)
+    pipeline = (
+        passes if isinstance(passes, Pipeline) else Pipeline.parse(passes or DEFAULT_PIPELINE)
+    )
+    prover = partial(prove, seed=seed) if verify == "each" else None
+    context = Context(objective, prover)
+    before = summarise(original)
+    graph = original.clone()
+    reports = pipeline.run(graph, context, lambda i, p: say(f"pass {i + 1}: {p.name}"))
+    graph.verify()
+    result = Result(_signed(graph, pipeline), pipeline, reports, before, summarise(graph), None)
+    if verify == "off":
+        return result
+    say("verifying")
+    source: Model = model if not isinstance(model, Graph) else _serialised(original)
+    first = Subject(source, original)
+
+    def against(changed: Graph) -> Comparison:
+        other = Subject(_serialised(changed), changed)
+        return compare(first, other, data=cases, tolerance=tolerance, seed=seed)
+
+    comparison = against(graph)
+    culprit = ""
+    if comparison.verdict is Verdict.DIFFERENT:
+        say("looking for the pass at fault")
+        culprit = _find_culprit(original, pipeline, context, against)
+    return replace(result, comparison=comparison, culprit=culprit)
+
+
+def verify(
+    a: str | Path | Graph,
+    b: str | Path | Graph,
+    *,
+    data: Data = None,
+    sizes: Mapping[str, int] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> Comparison:
+    """Compares two models; ``a`` is right by definition.
+
+    Args:
+        a: path of an ONNX file, or a graph.
+        b: the model that should compute the same.
+        data: inputs besides those that are made up, as for `optimize`.
+        sizes: sizes for open dims, by name.
+        tolerance: largest difference, relative to an output's largest magnitude.
+        seed: of the made-up inputs.
+
+    Raises InvalidModelError and UsageError for bad input.
+    """
+    original, cases = _read(a, data, dict(sizes or {}))
+    other = b if isinstance(b, Graph) else load(b)
+    first, second = (
+        Subject(_serialised(model) if isinstance(model, Graph) else model, graph)
+        for model, graph in ((a, original), (b, other))
+    )
+    return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
+
+
+def _read(
+    model: str | Path | Graph,
+    data: Data,
+    sizes: dict[str, int],
+    keep_initializer_inputs: bool = False,
+) -> tuple[Graph, list[Case]]:
+    """The graph at sizes at which it runs (the user's, the data's, or found), and the data."""
+    if isinstance(model, Graph):
+        if sizes:
+            raise UsageError("sizes are set when a model is loaded: convc.load(path, sizes)")
+        return model, as_cases(data, model)
+    if data is None:
+        path = Path(model)
+        return load_runnable(path, sizes, keep_initializer_inputs=keep_initializer_inputs), []
+    graph = load(model, sizes, keep_initializer_inputs=keep_initializer_inputs)
+    cases = as_cases(data, graph)
+    sizes = {**data_sizes(cases, graph), **sizes}
+    return load(model, sizes, keep_initializer_inputs=keep_initializer_inputs), cases
+
+
+def _check_opset(graph: Graph) -> None:
+    newest = newest_opset()
+    if graph.header.opset > newest:
+        raise InvalidModelError(
+            f"opset {graph.header.opset} is newer than what onnxruntime {version()} runs "
+            f"({newest}): upgrade onnxruntime, or export with an older opset"
+        )
+
+
+def _serialised(graph: Graph) -> bytes:
+    if weight_bytes(graph) > LARGEST_FILE:
+        raise InvalidModelError(
+            "weights above 2 GB cannot be verified in memory: use --verify off, then convc verify"
+        )
+    return to_bytes(graph)
+
+
+def _signed(graph: Graph, pipeline: Pipeline) -> Graph:
+    """Says in the model's metadata what was done, and by which version."""
+    graph.header = graph.header.with_metadata(
+        {"convc.version": __version__, "convc.passes": str(pipeline)}
+    )
+    return graph
+
+
+def _find_culprit(
+    original: Graph,
+    pipeline: Pipeline,
+    context: Context,
+    against: Callable[[Graph], Comparison],
+) -> str:
+    """The first pass after which the model is different, by bisection over the pipeline's prefixes.
+
+    Passes are deterministic, so a prefix run again gives the same graph again.
+    """
+    good, bad = 0, len(pipeline.passes)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        graph = original.clone()
+        Pipeline(pipeline.passes[:middle]).run(graph, context)
+        if against(graph).verdict is Verdict.DIFFERENT:
+            bad = middle
+        else:
+            good = middle
+    return str(pipeline.passes[bad - 1]) if pipeline.passes else "import and export"

@@ -1,0 +1,200 @@
+"""The command line. Only the parser lives here, so that ``--help`` is there at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+from convc.errors import ConvcError, ProofError
+from convc.version import __version__
+
+COMMANDS = ("optimize", "verify", "bench", "passes")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"convc: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0 done, 1 models differ, 2 bad input or usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(_known_command(arguments))
+    from convc import commands  # noqa: PLC0415  # --help must not wait for onnx and numpy
+
+    try:
+        return int(getattr(commands, f"{args.command}_command")(args))
+    except ProofError as error:
+        return _fail(1, error)
+    except ConvcError as error:
+        return _fail(2, error)
+    except KeyboardInterrupt:
+        print("convc: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("CONVC_DEBUG"):
+            raise
+        text = " ".join(str(error).split()) or "no message"
+        print(
+            f"convc: internal error, {type(error).__name__}: {text[:300]} "
+            "(set CONVC_DEBUG=1 for the traceback, and please report it)",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _fail(code: int, error: Exception) -> int:
+    print("convc: " + " ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+def _known_command(arguments: list[str]) -> list[str]:
+    first = arguments[0] if arguments else "--help"
+    if first not in COMMANDS and not first.startswith("-"):
+        close = get_close_matches(first, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+        print(f"convc: unknown command {first!r}: {hint}", file=sys.stderr)
+        raise SystemExit(2)
+    return arguments or ["--help"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="convc",
+        description="Rewrites the linear algebra of convolutional networks and proves the result.",
+        epilog="example: convc optimize model.onnx -o faster.onnx",
+    )
+    parser.add_argument("--version", action="version", version=f"convc {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_optimize(commands.add_parser("optimize", help="rewrite models and verify the result"))
+    _add_verify(commands.add_parser("verify", help="compare two models"))
+    _add_bench(commands.add_parser("bench", help="time models against each other"))
+    passes = commands.add_parser("passes", help="list the passes, or show one")
+    passes.add_argument("name", nargs="?", metavar="NAME", help="a pass, or default")
+    return parser
+
+
+def _add_optimize(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples: convc optimize model.onnx; "
+        "convc optimize models/ -o faster/ --json; "
+        "convc optimize model.onnx --passes 'simplify,fuse-convs{border=decline}'"
+    )
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="an .onnx file, or a folder")
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="file (or folder, for several models)"
+    )
+    parser.add_argument("--passes", metavar="TEXT", help="pipeline (see: convc passes default)")
+    parser.add_argument(
+        "--objective", choices=("macs", "params", "latency"), default="macs",
+        help="what a rewrite must lower; macs by default, latency is not built yet",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-error", default="0", metavar="0|safe|balanced",
+        help="error allowed to approximate passes; none is installed yet",
+    )  # fmt: skip
+    _add_verification(parser)
+    _add_runtime(parser)
+    parser.add_argument(
+        "--verify", choices=("off", "model", "each"), default="model",
+        help="compare the models (default), prove each rewrite as well, or neither",
+    )  # fmt: skip
+    parser.add_argument("--timing", action="store_true", help="show the time of each pass")
+    parser.add_argument("--dry-run", action="store_true", help="do everything but write")
+    parser.add_argument(
+        "--external-data", action="store_true", help="put the weights into a file beside the model"
+    )
+    parser.add_argument(
+        "--keep-initializer-inputs", action="store_true",
+        help="keep weights that are also graph inputs as inputs (slow in onnxruntime)",
+    )  # fmt: skip
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "exit code: 0 equal, 1 different, 2 could not be compared"
+    parser.add_argument("a", metavar="A", help="the model that is right by definition")
+    parser.add_argument("b", metavar="B", help="the model that should compute the same")
+    _add_verification(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="the model the others are compared to")
+    parser.add_argument("others", nargs="*", metavar="B", help="other models")
+    parser.add_argument("--runs", type=_positive, default=50, metavar="N", help="rounds (50)")
+    parser.add_argument(
+        "--budget", type=float, default=60.0, metavar="S", help="seconds to time at the most (60)"
+    )
+    _add_data(parser)
+    _add_runtime(parser)
+
+
+def _add_verification(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument(
+        "--tolerance", type=_tolerance, default=1e-4, metavar="R",
+        help="largest difference, relative to an output's largest magnitude (1e-4)",
+    )  # fmt: skip
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy or a folder of these")
+    parser.add_argument(
+        "--dim", type=_dim, action=_Collect, default={}, metavar="NAME=SIZE",
+        help="size of an open dim for costs, proof and timing (it stays open); repeatable",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of made-up inputs (0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no tables, no progress")
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads (default: the physical cores)"
+    )
+    parser.add_argument(
+        "--provider", default="CPU", metavar="NAME", help="onnxruntime's execution provider (CPU)"
+    )
+
+
+class _Collect(argparse.Action):
+    """Collects ``NAME=SIZE`` pairs in a dict."""
+
+    def __call__(self, _parser: object, namespace: object, pair: object, *_: object) -> None:
+        assert isinstance(pair, tuple)
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), pair[0]: pair[1]})
+
+
+def _dim(text: str) -> tuple[str, int]:
+    name, equals, size = text.rpartition("=")
+    if not equals or not name or not size.isdigit() or int(size) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SIZE with a positive size")
+    return name, int(size)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Judging one output of two models: what rounding may do, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from convc.ir import Array
+
+FACTOR = 4.0
+"""How many times the original's own rounding error a model may have and still be `EQUAL`.
+Another order of summation changes the error of a sum by such factors, a wrong weight by many."""
+
+FLOOR_ULPS = 16.0
+"""Errors below this many units in the last place of an output's scale are rounding whatever the
+original's were: a short sum may happen to be exact."""
+
+ENOUGH = 32
+"""Values a channel needs for its root-mean-square error to mean something on its own."""
+
+
+class Verdict(Enum):
+    """What a comparison found, best first."""
+
+    IDENTICAL = "identical"
+    """The same bits."""
+    EQUAL = "equal"
+    """An error against float64 of at most `FACTOR` times the original's own."""
+    WITHIN_TOLERANCE = "within-tolerance"
+    """At most the tolerance, relative to the output's largest magnitude."""
+    WITHIN_BUDGET = "within-budget"
+    """Approximate, and at most the error that was asked for."""
+    UNVERIFIED = "unverified"
+    """It could not be run."""
+    DIFFERENT = "different"
+    """More than rounding and more than the tolerance."""
+
+    @property
+    def good(self) -> bool:
+        """True where the models may be exchanged for each other."""
+        return self not in (Verdict.UNVERIFIED, Verdict.DIFFERENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `judge` found for one output; figures as in `Comparison`."""
+
+    verdict: Verdict
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    original_error: float = 0.0
+    error: float = 0.0
+    why: str = ""
+
+
+def judge(before: Any, after: Any, exact: Array | None, tolerance: float = 1e-4) -> Finding:
+    """Judges one output of two models.
+
+    Args:
+        before: the original's output.
+        after: the other model's.
+        exact: the original's output in float64, None where that is not to be had: then nothing but
+            the tolerance decides.
+        tolerance: see `compare`.
+    """
+    wrong = _structure(before, after)
+    if wrong:
+        return Finding(Verdict.DIFFERENT, np.inf, np.inf, 0.0, np.inf, wrong)
+    if not isinstance(before, np.ndarray) or _same_bits(before, after):
+        return Finding(Verdict.IDENTICAL)
+    if not _is_real(before):
+        if np.array_equal(before, after):
+            return Finding(Verdict.IDENTICAL)
+        return Finding(Verdict.DIFFERENT, np.inf, np.inf, 0.0, np.inf, "discrete values differ")
+    a, b = before.astype(np.float64), after.astype(np.float64)
+    finite = np.isfinite(a)
+    if (
+        not np.array_equal(a[~finite], b[~finite], equal_nan=True)
+        or not np.isfinite(b[finite]).all()
+    ):
+        return Finding(
+            Verdict.DIFFERENT, np.inf, np.inf, 0.0, np.inf, "NaN or infinity at other places"
+        )
+    if not finite.any():
+        return Finding(Verdict.EQUAL)
+    truth = a if exact is None else np.where(np.isfinite(exact) & finite, exact, a)
+    a, b, truth = (np.where(finite, array, 0.0) for array in (a, b, truth))
+    return _judge_numbers((a, b, truth), _ulp(before), exact is not None, tolerance)
+
+
+def _judge_numbers(
+    arrays: tuple[Array, Array, Array], ulp: float, known: bool, tolerance: float
+) -> Finding:
+    a, b, truth = arrays
+    scale = float(np.abs(truth).max())
+    if scale == 0.0:
+        scale = float(np.abs(b).max()) or 1.0
+    apart = float(np.abs(a - b).max())
+    own, error = float(np.abs(a - truth).max()), float(np.abs(b - truth).max())
+    floor = FLOOR_ULPS * ulp
+    figures = (apart, apart / scale, own / scale, error / scale)
+    lost = _lost_channel(a, b, truth)
+    if lost is not None:
+        return Finding(Verdict.DIFFERENT, *figures, f"channel {lost} is not the original's")
+    equal = known and error <= max(FACTOR * own, floor * scale)
+    if equal and _channels_equal(a, b, truth, floor):
+        return Finding(Verdict.EQUAL, *figures)
+    if apart <= max(tolerance, floor) * scale:
+        return Finding(Verdict.WITHIN_TOLERANCE, *figures)
+    if equal and error <= FACTOR * own:
+        # The original itself is this far from float64: no tolerance can tell the two apart.
+        return Finding(Verdict.EQUAL, *figures)
+    why = f"differs by {apart / scale:.1e} of the output's scale"
+    return Finding(Verdict.DIFFERENT, *figures, why)
+
+
+def _channel_rms(array: Array) -> Array:
+    axes = tuple(axis for axis in range(array.ndim) if axis != 1)
+    return np.asarray(np.sqrt(np.mean(np.square(array), axis=axes)))
+
+
+def _has_channels(array: Array) -> bool:
+    return array.ndim >= 2 and array.size // max(1, array.shape[1]) >= ENOUGH
+
+
+def _channels_equal(a: Array, b: Array, truth: Array, floor: float) -> bool:
+    """The rule of `EQUAL` for each channel by itself, on root mean squares."""
+    if not _has_channels(truth):
+        return True
+    own, error, size = _channel_rms(a - truth), _channel_rms(b - truth), _channel_rms(truth)
+    return bool((error <= np.maximum(FACTOR * own, floor * size)).all())
+
+
+def _lost_channel(a: Array, b: Array, truth: Array) -> int | None:
+    """A channel that is wrong by half its own size, however small beside the other channels."""
+    if not _has_channels(truth):
+        return None
+    own, error, size = _channel_rms(a - truth), _channel_rms(b - truth), _channel_rms(truth)
+    lost = (error > 0.5 * size) & (error > FACTOR * own) & (size > 1e-10 * size.max())
+    return int(np.argmax(lost)) if lost.any() else None
+
+
+def _structure(before: Any, after: Any) -> str:
+    if type(before) is not type(after):
+        return "is of another type"
+    if not isinstance(before, np.ndarray):
+        return "" if _same_nested(before, after) else "sequences differ"
+    if before.dtype != after.dtype:
+        return f"is {after.dtype} where the original has {before.dtype}"
+    if before.shape != after.shape:
+        return f"has shape {after.shape} where the original has {before.shape}"
+    return ""
+
+
+def _same_nested(before: Any, after: Any) -> bool:
+    if isinstance(before, Mapping):
+        return before.keys() == after.keys() and all(
+            _same_nested(before[key], after[key]) for key in before
+        )
+    if isinstance(before, list):
+        return len(before) == len(after) and all(map(_same_nested, before, after))
+    return bool(np.array_equal(before, after))
+
+
+def _is_real(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def _ulp(array: Array) -> float:
+    """Unit roundoff of the stored dtype."""
+    return 2.0**-8 if array.dtype.name == "bfloat16" else float(np.finfo(array.dtype).eps) / 2
+
+
+def matches(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """True when all outputs are tensors of the same type, shape and bits."""
+    return len(before) == len(after) and all(
+        isinstance(a, np.ndarray)
+        and isinstance(b, np.ndarray)
+        and not _structure(a, b)
+        and _same_bits(a, b)
+        for a, b in zip(before, after, strict=True)
+    )
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    if a.dtype == np.dtype(object):
+        return bool(np.array_equal(a, b))
+    return a.tobytes() == b.tobytes()

@@ -1,0 +1,152 @@
+"""Proof of one rewrite: its region before and after, evaluated in float64, must agree.
+
+The replacement's weights are still float64, so what remains between the two is rounding in
+float64. For a linear region of one fixed shape this is the whole truth: two affine maps that
+agree on a random input agree everywhere, with probability 1. Where dims are open, several sizes
+are tried, so that every residue modulo the strides and every border case occurs; where a region
+holds a nonlinearity, several inputs of either sign are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from convc.conv import ints
+from convc.errors import ProofError
+from convc.graph import Graph
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Dim, TensorType, Value
+from convc.opset import is_linear
+from convc.reference import EvaluationError, evaluate
+from convc.rewrite import Rewrite
+
+TOLERANCE = 1e-9
+"""Largest difference allowed, relative to the channel's own scale. Float64 rounding over a sum of
+a million terms stays below 1e6 · 2⁻⁵³ ≈ 1e-10; a wrong weight, pad or bias shows at 1e-3."""
+
+LARGEST_TRIED = 4_000_000
+"""Elements of an input above which open dims are not made larger for the sake of variety."""
+
+
+def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
+    """The largest difference between the region and its replacement, relative to its scale.
+
+    Raises ProofError where it exceeds `TOLERANCE` (plus the rewrite's own stated bound), where
+    shapes or positions of NaN differ, or where the region cannot be evaluated.
+    """
+    region = graph.extract(rewrite.cut, (*rewrite.inputs, *rewrite.outputs))
+    worst = 0.0
+    for trial, feeds in enumerate(_trials(region, np.random.default_rng(seed))):
+        try:
+            values = evaluate(region, feeds)
+        except EvaluationError as error:
+            if trial:
+                continue  # a size for which the original does not run either is no evidence
+            raise ProofError(f"the region cannot be evaluated: {error}") from error
+        given, before = values[: len(rewrite.inputs)], values[len(rewrite.inputs) :]
+        names = [value.name for value in rewrite.after.inputs]
+        try:
+            after = evaluate(rewrite.after, dict(zip(names, given, strict=True)))
+        except EvaluationError as error:
+            raise ProofError(f"the replacement cannot be evaluated: {error}") from error
+        for value, old, new in zip(rewrite.outputs, before, after, strict=True):
+            residual = difference(old, new)
+            if not residual <= TOLERANCE + rewrite.bound:
+                sizes = {name: array.shape for name, array in feeds.items()}
+                raise ProofError(f"{value!r} differs by {residual:.1e} of its scale at {sizes}")
+            worst = max(worst, residual)
+    return worst
+
+
+def difference(before: Array, after: Array) -> float:
+    """Largest |before − after|, each channel (axis 1) relative to its own largest magnitude.
+
+    Infinite where shapes, dtypes of integers, or the positions of NaN and infinity differ.
+    """
+    before, after = np.asarray(before), np.asarray(after)
+    if before.shape != after.shape:
+        return np.inf
+    if before.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(before, after) else np.inf
+    if before.size == 0:
+        return 0.0
+    finite = np.isfinite(before)
+    if not np.array_equal(before[~finite], after[~finite], equal_nan=True):
+        return np.inf
+    if not np.isfinite(after[finite]).all():
+        return np.inf
+    old, new = np.where(finite, before, 0.0), np.where(finite, after, 0.0)
+    axes = tuple(axis for axis in range(old.ndim) if axis != 1)
+    scale = np.maximum(
+        np.abs(old).max(axis=axes, keepdims=True), np.abs(new).max(axis=axes, keepdims=True)
+    )
+    # A channel that cancels to nothing is judged by the scale of the whole tensor's rounding.
+    scale = np.maximum(scale, np.abs(old).max() * 1e-6)
+    error = np.abs(old - new)
+    relative = np.divide(error, scale, out=np.zeros_like(error), where=error > 0)
+    return float(relative.max(initial=0.0))
+
+
+def _trials(region: Graph, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+    linear = all(is_linear(op) or op.kind in (INPUT, CONSTANT, OUTPUT) for op in region.ops())
+    for sizes in _sizes(region):
+        for scale in (1.0,) if linear else (1.0, 8.0, -8.0):
+            yield {v.name: _random(v, sizes, scale, rng) for v in region.inputs}
+
+
+def _sizes(region: Graph) -> Iterator[Mapping[str, int]]:
+    """Sizes for the open dims: the graph's own, then small ones with every residue and border.
+
+    The small ones run over one period of the region's total stride on each open dim in turn, from
+    a size at which the largest kernel's borders still overlap.
+    """
+    names = sorted({d for v in region.inputs for d in (v.shape or ()) if isinstance(d, str)})
+    if not names:
+        yield {}
+        return
+    usual = {name: region.sizes.get(name, 8) for name in names}
+    if all(_elements(v.shape or (), usual) <= LARGEST_TRIED for v in region.inputs):
+        yield usual
+    period = min(prod(max(ints(op, "strides", (1,))) for op in region.ops()), 12)
+    reach = max((_reach(op.operand(1)) for op in region.ops() if op.kind != OUTPUT), default=1)
+    smallest = min(max(reach, 2), 24)
+    for residue, (low, high) in product(range(period), ((0, 1), (1, 0))):
+        yield {
+            name: smallest + residue + (low if i % 2 else high) * period
+            for i, name in enumerate(names)
+        }
+
+
+def _reach(weight: Value | None) -> int:
+    array = None if weight is None else weight.array
+    return max(array.shape[2:], default=1) if array is not None and array.ndim > 2 else 1
+
+
+def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
+    return prod(sizes.get(d, 1) if isinstance(d, str) else d or 1 for d in shape)
+
+
+def _random(
+    value: Value, sizes: Mapping[str, int], scale: float, rng: np.random.Generator
+) -> Array:
+    type_ = value.type
+    if not isinstance(type_, TensorType) or type_.shape is None:
+        raise ProofError(f"the type of {value!r} is not known, so it cannot be fed")
+    shape = []
+    for dim in type_.shape:
+        size = sizes.get(dim) if isinstance(dim, str) else dim
+        if size is None:
+            raise ProofError(f"a size of {value!r} is not known, so it cannot be fed")
+        shape.append(size)
+    if type_.dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(bool)
+    if type_.dtype.kind in "iu":
+        return rng.integers(0, 3, shape).astype(type_.dtype)
+    if type_.dtype == np.dtype(object):
+        raise ProofError(f"{value!r} holds strings, which cannot be made up")
+    # One sign for |scale| > 1: a Relu must be seen open everywhere and closed everywhere, too.
+    noise = rng.standard_normal(shape)
+    return noise if scale == 1.0 else scale + noise

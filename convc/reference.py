@@ -1,0 +1,179 @@
+"""A float64 evaluator of graphs: the judge of every rewrite.
+
+convc's own kernels do the linear ops (and the common others) in every attribute; the rest goes to
+``onnx.reference``, one node at a time. All floating tensors are float64 from the inputs on,
+whatever the model stores, so that what is left of an error is not rounding.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import numpy_helper as nh
+from onnx.reference import ReferenceEvaluator
+
+from convc.errors import ConvcError
+from convc.graph import Graph
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Op, Value
+from convc.kernels import KERNELS, KernelError
+from convc.onnx_io.exporter import encode_node
+
+_REAL = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+
+
+class EvaluationError(ConvcError):
+    """A graph could not be evaluated: the message names the op and the reason."""
+
+
+def widen(array: Array) -> Array:
+    """float64 for every floating dtype (float16, bfloat16 included), others as they are."""
+    if array.dtype == np.float64 or not _is_real(array.dtype):
+        return array
+    return array.astype(np.float64)
+
+
+def evaluate(
+    graph: Graph, feeds: Mapping[str, Array], wanted: Sequence[Value] | None = None
+) -> list[Array]:
+    """The values of ``wanted`` (by default the outputs), in float64.
+
+    Args:
+        graph: what to evaluate; memory is freed as soon as a value has no more users.
+        feeds: an array for each graph input, by name.
+        wanted: values of the graph.
+
+    Raises EvaluationError where an op cannot be evaluated or an input is missing.
+    """
+    targets = tuple(graph.outputs if wanted is None else wanted)
+    part = [op for op in graph.ops() if op.kind != OUTPUT or op.domain]
+    if wanted is not None:
+        part = _needed(part, targets)
+    pending = Counter(value for op in part for value in op.operands if value is not None)
+    pending.update(targets)
+    known: dict[Value, Array] = {}
+    with np.errstate(all="ignore"):
+        for op in part:
+            results = _evaluate_op(graph, op, known, feeds)
+            known.update(zip(op.results, results, strict=False))
+            for value in {v for v in op.operands if v is not None}:
+                pending[value] -= sum(v is value for v in op.operands)
+                if not pending[value]:
+                    known.pop(value, None)
+    return [known[value] for value in targets]
+
+
+def _needed(order: Sequence[Op], targets: Sequence[Value]) -> list[Op]:
+    needed = {value.op for value in targets}
+    for op in reversed(order):
+        if op in needed:
+            needed.update(value.op for value in op.operands if value is not None)
+    return [op for op in order if op in needed]
+
+
+def _evaluate_op(
+    graph: Graph, op: Op, known: Mapping[Value, Array], feeds: Mapping[str, Array]
+) -> Sequence[Array]:
+    if op.kind == INPUT and not op.domain:
+        if op.result.name not in feeds:
+            raise EvaluationError(f"no data for input {op.result.name!r}")
+        return [widen(np.asarray(feeds[op.result.name]))]
+    if op.kind == CONSTANT and op.array is not None:
+        return [widen(op.array)]
+    operands = [None if value is None else known[value] for value in op.operands]
+    try:
+        if op.kind == "Cast" and not op.domain:
+            return [_cast(op, operands)]
+        if op.kind in KERNELS and not op.domain:
+            return KERNELS[op.kind](operands, _kernel_attributes(op), graph.header.opset)
+        return _evaluate_by_onnx(graph, op, operands)
+    except EvaluationError:
+        raise
+    except KernelError as error:
+        raise EvaluationError(f"{_label(op)}: {error}") from error
+    except Exception as error:  # onnx.reference raises whatever numpy does
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EvaluationError(f"{_label(op)}: {message}") from error
+
+
+def _kernel_attributes(op: Op) -> Mapping[str, Attribute]:
+    """The attributes; an equal Split says by its results alone into how many parts it splits."""
+    if op.kind != "Split" or "split" in op.attributes or op.operand(1) is not None:
+        return op.attributes
+    return {"num_outputs": len(op.results), **op.attributes}
+
+
+def _cast(op: Op, operands: Sequence[Array | None]) -> Array:
+    """A cast to a floating type keeps float64: what it would round is not judged here."""
+    data, target = operands[0], op.attributes["to"]
+    assert data is not None
+    assert isinstance(target, int)
+    if target in _REAL:
+        return widen(data.astype(np.float64) if data.dtype != np.dtype(object) else data)
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(target))
+    return data.astype(dtype)
+
+
+def _evaluate_by_onnx(graph: Graph, op: Op, operands: Sequence[Array | None]) -> list[Array]:
+    names = [f"operand_{i}" for i in range(len(op.inputs))]
+    results = [f"result_{i}" for i in range(len(op.results))]
+    inputs = [n if v is not None else "" for n, v in zip(names, op.inputs, strict=True)]
+    node = encode_node(op, inputs, results)
+    _widen_node(node)
+    names += op.captures
+    shell = ModelProto.FromString(graph.header.model_shell)
+    model = helper.make_model(
+        helper.make_graph(
+            [node],
+            op.kind,
+            [helper.make_empty_tensor_value_info(n) for n in dict.fromkeys(filter(None, names))],
+            [helper.make_empty_tensor_value_info(n) for n in results],
+        ),
+        opset_imports=[helper.make_opsetid(d, v) for d, v in graph.header.opsets.items()],
+        functions=list(shell.functions),
+    )
+    feeds = {n: v for n, v in zip(names, operands, strict=True) if v is not None}
+    outputs = list(ReferenceEvaluator(model).run(None, feeds))
+    return [widen(value) if isinstance(value, np.ndarray) else value for value in outputs]
+
+
+def _widen_node(node: NodeProto) -> None:
+    """Makes the floating constants inside a node's attributes double, in place."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.TENSOR:
+            _widen_tensor(attribute.t)
+        elif attribute.type == AttributeProto.GRAPH:
+            _widen_body(attribute.g)
+        elif attribute.type == AttributeProto.GRAPHS:
+            for body in attribute.graphs:
+                _widen_body(body)
+        elif attribute.name in ("to", "dtype") and attribute.i in _REAL:
+            attribute.i = TensorProto.DOUBLE
+
+
+def _widen_body(body: GraphProto) -> None:
+    for tensor in body.initializer:
+        _widen_tensor(tensor)
+    for node in body.node:
+        if node.op_type == "Constant" and any(a.name == "value_float" for a in node.attribute):
+            value = nh.from_array(np.array(node.attribute[0].f, np.float64))
+            del node.attribute[:]
+            node.attribute.append(helper.make_attribute("value", value))
+        _widen_node(node)
+
+
+def _widen_tensor(tensor: TensorProto) -> None:
+    if tensor.data_type in _REAL and tensor.data_type != TensorProto.DOUBLE:
+        tensor.CopyFrom(nh.from_array(widen(nh.to_array(tensor)), tensor.name))
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" or dtype == np.dtype(ml_dtypes.bfloat16)
+
+
+def _label(op: Op) -> str:
+    return f"{op.kind} {op.name or (op.results[0].name if op.results else '')!r}"

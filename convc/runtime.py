@@ -1,0 +1,130 @@
+"""Sessions of onnxruntime: running models, timing them. The only room that imports onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import onnxruntime as ort
+
+from convc.errors import ConvcError, UsageError
+from convc.ir import Array
+from convc.onnx_io import identity_model
+
+Model: TypeAlias = bytes | str | Path
+"""A serialised model, or the path of a file (needed where it has external data)."""
+
+ort.set_default_logger_severity(4)
+
+
+class RunError(ConvcError):
+    """onnxruntime refused a model or failed on an input: the message is its first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a session is set up.
+
+    Attributes:
+        optimised: everything onnxruntime has switched on; off, nodes run as the file has them.
+        threads: intra-op threads; None: as many as there are physical cores.
+        provider: execution provider, by onnxruntime's name (with or without ``ExecutionProvider``).
+        denormal_as_zero: the runtime's flag against slow subnormals. It binds a process only if its
+            first session sets it, so it belongs into a process of its own.
+    """
+
+    optimised: bool = True
+    threads: int | None = None
+    provider: str = "CPU"
+    denormal_as_zero: bool = False
+
+
+class Session:
+    """One model, ready to run."""
+
+    def __init__(self, model: Model, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        options = ort.SessionOptions()
+        level = ort.GraphOptimizationLevel
+        options.graph_optimization_level = (
+            level.ORT_ENABLE_ALL if settings.optimised else level.ORT_DISABLE_ALL
+        )
+        options.intra_op_num_threads = settings.threads or physical_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        if settings.denormal_as_zero:
+            options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        source = model if isinstance(model, bytes) else str(model)
+        try:
+            self._session = ort.InferenceSession(source, options, [provider(settings.provider)])
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise RunError(_first_line(error)) from error
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in the file's order."""
+        return [entry.name for entry in self._session.get_inputs()]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in the file's order."""
+        return [entry.name for entry in self._session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Any]:
+        """The outputs for ``feeds``; raises RunError where onnxruntime fails."""
+        try:
+            return list(self._session.run(None, dict(feeds)))
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise RunError(_first_line(error)) from error
+
+
+def provider(name: str) -> str:
+    """The full name of an execution provider; raises UsageError where it is not installed."""
+    available = ort.get_available_providers()
+    for candidate in (name, f"{name}ExecutionProvider"):
+        for known in available:
+            if candidate.lower() == known.lower():
+                return str(known)
+    short = ", ".join(p.removesuffix("ExecutionProvider") for p in available)
+    raise UsageError(f"--provider {name}: this onnxruntime has {short}")
+
+
+def version() -> str:
+    """The version of onnxruntime."""
+    return str(ort.__version__)
+
+
+@cache
+def newest_opset() -> int:
+    """The newest version of ONNX's operators that the installed onnxruntime runs."""
+    low, high = 6, 64  # low runs, high does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            Session(identity_model(middle), Settings(optimised=False, threads=1))
+            low = middle
+        except RunError:
+            high = middle
+    return low
+
+
+@cache
+def physical_cores() -> int:
+    """Physical cores this process may use; hyper-threads of one core count once."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    if usable is None:
+        return os.cpu_count() or 1
+    siblings: set[str] = set()
+    for cpu in usable:
+        path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        siblings.add(path.read_text().strip() if path.exists() else str(cpu))
+    return len(siblings)
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return line.removeprefix("[ONNXRuntimeError] : ")
