@@ -100,10 +100,10 @@ def optimize(
     )
     prover = partial(prove, seed=seed) if verify == "each" else None
     context = Context(objective, prover)
-    before = summarise(original)
     graph = original.clone()
     reports = pipeline.run(graph, context, lambda i, p: say(f"pass {i + 1}: {p.name}"))
     graph.verify()
+    before = summarise(_with_types_of(original, graph))
     result = Result(_signed(graph, pipeline), pipeline, reports, before, summarise(graph), None)
     if verify == "off":
         return result
@@ -188,6 +188,22 @@ def _serialised(graph: Graph) -> bytes:
             "weights above 2 GB cannot be verified in memory: use --verify off, then convc verify"
         )
     return to_bytes(graph)
+
+
+def _with_types_of(original: Graph, rewritten: Graph) -> Graph:
+    """A copy of ``original`` whose unknown types are those that the passes found.
+
+    Shapes that a model computes are known only once those computations are folded. A value that
+    kept its name kept its type.
+    """
+    copy = original.clone()
+    copy.sizes.update({k: v for k, v in rewritten.sizes.items() if k not in copy.sizes})
+    found = {result.name: result.type for op in rewritten.ops() for result in op.results}
+    for op in copy.ops():
+        for result in op.results:
+            if copy.concrete_shape(result) is None and result.name in found:
+                result.type = found[result.name]
+    return copy
 
 
 def _signed(graph: Graph, pipeline: Pipeline) -> Graph:

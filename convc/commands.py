@@ -8,6 +8,7 @@ from argparse import Namespace
 from contextlib import ExitStack
 from dataclasses import asdict
 from inspect import cleandoc
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -176,6 +177,8 @@ def verify_command(args: Namespace) -> int:
 
 
 def _figures(comparison: Comparison) -> str:
+    if not isfinite(comparison.max_abs):
+        return ""
     return (
         f", not bit-identical: largest difference {comparison.max_abs:.3g} "
         f"({comparison.max_rel:.1e} of the output's scale); error against float64 "

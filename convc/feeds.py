@@ -25,18 +25,23 @@ class CannotFeedError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One set of inputs and the name under which reports speak of it."""
+    """One set of inputs and the name under which reports speak of it.
+
+    ``varied`` is False where all values of a channel are one number: the errors there are one
+    number too, and no statistic.
+    """
 
     name: str
     feeds: Feeds
+    varied: bool = True
 
 
 def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
     """Inputs on which a wrong rewrite shows.
 
-    Signed noise; noise a hundred times as large; spikes on the borders and in the corners of an
-    empty image; a constant for each channel; noise in [0, 1) as images are. All ones alone would
-    prove nothing. Integer inputs get ones (a size, a rate, an index that nearly always exists).
+    Signed noise; spikes on the borders and in the corners of an empty image; noise a hundred times
+    as large; a constant for each channel; noise in [0, 1) as images are. All ones alone would prove
+    nothing. Integer inputs get ones (a size, a rate, an index that nearly always exists).
 
     Args:
         graph: whose inputs to make.
@@ -46,13 +51,13 @@ def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
     rng = np.random.default_rng(seed)
     kinds = {
         "noise": rng.standard_normal,
-        "large": lambda shape: 100.0 * rng.standard_normal(shape),
         "borders": lambda shape: _borders(shape, rng),
+        "large": lambda shape: 100.0 * rng.standard_normal(shape),
         "constants": lambda shape: _constants(shape, rng),
         "image": rng.random,
     }
     return [
-        Case(name, {value.name: _make(value, sizes, make) for value in graph.inputs})
+        Case(name, {v.name: _make(v, sizes, make) for v in graph.inputs}, name != "constants")
         for name, make in kinds.items()
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -57,7 +57,14 @@ class Finding:
     why: str = ""
 
 
-def judge(before: Any, after: Any, exact: Array | None, tolerance: float = 1e-4) -> Finding:
+def judge(
+    before: Any,
+    after: Any,
+    exact: Array | None,
+    tolerance: float = 1e-4,
+    *,
+    by_channel: bool = True,
+) -> Finding:
     """Judges one output of two models.
 
     Args:
@@ -65,7 +72,9 @@ def judge(before: Any, after: Any, exact: Array | None, tolerance: float = 1e-4)
         after: the other model's.
         exact: the original's output in float64, None where that is not to be had: then nothing but
             the tolerance decides.
-        tolerance: see `compare`.
+        tolerance: see `convc.check.compare`.
+        by_channel: hold each channel to the rule of `Verdict.EQUAL` by itself, too; off where its
+            values do not vary, so that its errors are no statistic.
     """
     wrong = _structure(before, after)
     if wrong:
@@ -89,31 +98,28 @@ def judge(before: Any, after: Any, exact: Array | None, tolerance: float = 1e-4)
         return Finding(Verdict.EQUAL)
     truth = a if exact is None else np.where(np.isfinite(exact) & finite, exact, a)
     a, b, truth = (np.where(finite, array, 0.0) for array in (a, b, truth))
-    return _judge_numbers((a, b, truth), _ulp(before), exact is not None, tolerance)
+    floor = FLOOR_ULPS * _ulp(before)
+    finding = _judge_numbers((a, b, truth), floor, exact is not None, tolerance)
+    if finding.verdict is Verdict.EQUAL and by_channel and not _channels_equal(a, b, truth, floor):
+        return replace(finding, verdict=Verdict.WITHIN_TOLERANCE)
+    return finding
 
 
 def _judge_numbers(
-    arrays: tuple[Array, Array, Array], ulp: float, known: bool, tolerance: float
+    arrays: tuple[Array, Array, Array], floor: float, known: bool, tolerance: float
 ) -> Finding:
     a, b, truth = arrays
-    scale = float(np.abs(truth).max())
-    if scale == 0.0:
-        scale = float(np.abs(b).max()) or 1.0
+    scale = float(np.abs(truth).max()) or float(np.abs(b).max()) or 1.0
     apart = float(np.abs(a - b).max())
     own, error = float(np.abs(a - truth).max()), float(np.abs(b - truth).max())
-    floor = FLOOR_ULPS * ulp
     figures = (apart, apart / scale, own / scale, error / scale)
     lost = _lost_channel(a, b, truth)
     if lost is not None:
         return Finding(Verdict.DIFFERENT, *figures, f"channel {lost} is not the original's")
-    equal = known and error <= max(FACTOR * own, floor * scale)
-    if equal and _channels_equal(a, b, truth, floor):
+    if known and error <= max(FACTOR * own, floor * scale):
         return Finding(Verdict.EQUAL, *figures)
     if apart <= max(tolerance, floor) * scale:
         return Finding(Verdict.WITHIN_TOLERANCE, *figures)
-    if equal and error <= FACTOR * own:
-        # The original itself is this far from float64: no tolerance can tell the two apart.
-        return Finding(Verdict.EQUAL, *figures)
     why = f"differs by {apart / scale:.1e} of the output's scale"
     return Finding(Verdict.DIFFERENT, *figures, why)
 

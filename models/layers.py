@@ -1,0 +1,185 @@
+"""Single layers and blocks: norms, affine neighbours, branches, filters, exercise 4's pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from network import DYNAMIC, SAME3, Array, Network
+
+
+def repvgg_block(net: Network) -> None:
+    """A RepVGG block in training form: 3x3, 1x1 and identity branches, each normalised, summed."""
+    x = net.input(1, 16, 24, 24)
+    dense = net.norm("dense_norm", net.conv("dense", x, net.kernel(16, 16, 3, 3), pads=SAME3), 16)
+    point = net.norm("point_norm", net.conv("point", x, net.kernel(16, 16, 1, 1)), 16)
+    identity = net.norm("identity_norm", x, 16)
+    branches = net.node("Add", "branches", [dense, point])
+    total = net.node("Add", "total", [branches, identity])
+    net.output(net.node("Relu", "relu", [total]))
+
+
+def conv_norm_relu(net: Network) -> None:
+    """Conv, BatchNormalization, Relu."""
+    x = net.input(1, 3, 20, 20)
+    x = net.conv("conv", x, net.kernel(16, 3, 3, 3), strides=[2, 2], pads=SAME3)
+    net.output(net.node("Relu", "relu", [net.norm("norm", x, 16)]))
+
+
+def norm_conv(net: Network) -> None:
+    """BatchNormalization before a padded conv: the padding must see the shifted zero."""
+    x = net.norm("norm", net.input(1, 8, 13, 11), 8)
+    net.output(net.conv("conv", x, net.kernel(12, 8, 3, 3), net.vector(12), pads=[1, 1, 2, 0]))
+
+
+def norm_conv_dynamic(net: Network) -> None:
+    """BatchNormalization before a padded conv whose size is free."""
+    batch, height, width = DYNAMIC
+    x = net.norm("norm", net.input(batch, 8, height, width), 8)
+    x = net.conv("conv", x, net.kernel(12, 8, 3, 3), net.vector(12), pads=SAME3)
+    net.output(x, dims=(batch, 12, height, width))
+
+
+def conv_affine(net: Network) -> None:
+    """Sub and Div per channel, an unpadded grouped conv, Mul and Add per channel, a scalar Mul."""
+    x = net.input(1, 8, 16, 16)
+    x = net.per_channel("Sub", "centre", x, net.vector(8))
+    x = net.per_channel("Div", "whiten", x, net.vector(8, 0.5, 2))
+    x = net.conv("conv", x, net.kernel(12, 4, 3, 3), group=2)
+    x = net.per_channel("Mul", "gain", x, net.vector(12, -2, 2))
+    x = net.per_channel("Add", "offset", x, net.vector(12))
+    net.output(net.node("Mul", "half", [x, net.constant("half.operand", np.array(0.5))]))
+
+
+def transpose_norm(net: Network) -> None:
+    """Grouped ConvTranspose, BatchNormalization, Relu."""
+    x = net.input(1, 8, 12, 12)
+    up = net.kernel(8, 6, 4, 4)
+    x = net.conv("up", x, up, kind="ConvTranspose", group=2, strides=[2, 2], pads=SAME3)
+    net.output(net.node("Relu", "relu", [net.norm("norm", x, 12)]))
+
+
+def gaussian(size: int, sigma: float) -> Array:
+    """Gaussian of `size` taps that sum to 1."""
+    taps = np.array([math.exp(-(((i - size // 2) / sigma) ** 2) / 2) for i in range(size)])
+    return np.asarray(taps / taps.sum())
+
+
+def filter_log(net: Network) -> None:
+    """Image filters: Gaussian 5x5, then Laplacian 3x3, on each channel, unpadded, size free."""
+    blur = np.outer(gaussian(5, 1), gaussian(5, 1))
+    laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=float)
+    x = net.input(1, 3, "height", "width", name="image")
+    x = net.conv("gaussian", x, np.tile(blur, (3, 1, 1, 1)), group=3)
+    x = net.conv("laplacian", x, np.tile(laplacian, (3, 1, 1, 1)), group=3)
+    net.output(x, dims=(1, 3, "height_minus_6", "width_minus_6"), name="edges")
+
+
+def separable_two(net: Network) -> None:
+    """A Gaussian of 11 taps along the rows, then along the columns, on each channel."""
+    taps = np.tile(gaussian(11, 2), (3, 1, 1, 1))
+    x = net.input(1, 3, 96, 96, name="image")
+    x = net.conv("rows", x, taps, group=3, pads=[0, 5, 0, 5])
+    columns = np.swapaxes(taps, 2, 3)
+    net.output(net.conv("columns", x, columns, group=3, pads=[5, 0, 5, 0]), name="blurred")
+
+
+def separable_full(net: Network) -> None:
+    """The same Gaussian as one 11x11 kernel: rank 1 as far as float32 can hold it."""
+    kernel = np.outer(gaussian(11, 2), gaussian(11, 2))
+    x = net.input(1, 3, 96, 96, name="image")
+    blurred = net.conv("blur", x, np.tile(kernel, (3, 1, 1, 1)), group=3, pads=[5] * 4)
+    net.output(blurred, name="blurred")
+
+
+def patchify(net: Network) -> None:
+    """A vision transformer's embedding: 16x16 patches, stride 16."""
+    x = net.input(1, 3, 128, 128, name="image")
+    patches = net.conv("embed", x, net.kernel(48, 3, 16, 16), net.vector(48), strides=[16, 16])
+    net.output(patches, name="patches")
+
+
+def block_diagonal_hidden(net: Network) -> None:
+    """A 1x1 conv of four 16x16 blocks, its channels shuffled on both sides."""
+    blocks = np.zeros((64, 64))
+    for start in range(0, 64, 16):
+        blocks[start : start + 16, start : start + 16] = net.kernel(16, 16)
+    shuffled = blocks[net.random.permutation(64)][:, net.random.permutation(64)]
+    x = net.input(1, 64, 16, 16)
+    net.output(net.conv("shuffled", x, shuffled[:, :, None, None], net.vector(64)))
+
+
+def pointwise_weight() -> Array:
+    """The weights that exercise 4's two models share, (96, 192)."""
+    return Network("pointwise").kernel(96, 192)
+
+
+def pointwise_conv(net: Network) -> None:
+    """Exercise 4, first form: a 1x1 conv."""
+    x = net.input(1, 192, 14, 14)
+    net.output(net.conv("pointwise", x, pointwise_weight()[:, :, None, None]))
+
+
+def pointwise_matmul(net: Network) -> None:
+    """Exercise 4, second form: the same weights as a matrix product over the channels."""
+    x = net.input(1, 192, 14, 14)
+    x = net.node("Transpose", "channels_last", [x], perm=[0, 2, 3, 1])
+    x = net.node("Reshape", "pixels", [x, net.constant("pixels.shape", np.array([196, 192]))])
+    x = net.node("MatMul", "product", [x, net.constant("product.weight", pointwise_weight().T)])
+    x = net.node("Reshape", "image", [x, net.constant("image.shape", np.array([1, 14, 14, 96]))])
+    net.output(net.node("Transpose", "channels_first", [x], perm=[0, 3, 1, 2]))
+
+
+def subnormal_weights(net: Network) -> None:
+    """Two 3x3 convs; half of the first's filters decayed to and below the least normal number."""
+    decayed = net.kernel(32, 16, 3, 3)
+    decay = net.random.integers(115, 140, (16, 1, 1, 1))
+    decayed[::2] = np.ldexp(decayed[::2], -decay)
+    x = net.input(1, 16, 48, 48)
+    x = net.conv("decayed", x, decayed, net.vector(32), pads=SAME3)
+    x = net.node("Relu", "relu", [x])
+    net.output(net.conv("healthy", x, net.kernel(16, 32, 3, 3), net.vector(16), pads=SAME3))
+
+
+def half_conv_norm(net: Network) -> None:
+    """Conv and BatchNormalization in float16."""
+    net.dtype = np.dtype(np.float16)
+    x = net.input(1, 3, 16, 16)
+    x = net.conv("conv", x, net.kernel(8, 3, 3, 3), net.vector(8), pads=SAME3)
+    net.output(net.norm("norm", x, 8))
+
+
+def redundant_ops(net: Network) -> None:
+    """Layers without effect or done twice: Identity, Dropout, Mul by 1, equal convs, a Pad."""
+    x = net.node("Identity", "identity", [net.input(1, 4, 15, 16)])
+    pads = net.constant("pad.pads", np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    padded = net.node("Pad", "pad", [x, pads])
+    kernel = net.kernel(6, 4, 3, 3)
+    left, right = (net.conv(name, padded, kernel) for name in ("left", "right"))
+    total = net.node("Add", "total", [left, right])
+    total = net.node("Mul", "once", [total, net.constant("once.operand", np.array(1.0))])
+    total = net.node("Dropout", "dropout", [total])
+    total = net.conv("same", total, net.kernel(4, 6, 2, 2), auto_pad="SAME_UPPER", strides=[2, 2])
+    net.node("Relu", "dead", [total])
+    net.output(net.node("Cast", "cast", [total], to=1))
+
+
+MODELS: tuple[Callable[[Network], None], ...] = (
+    repvgg_block,
+    conv_norm_relu,
+    norm_conv,
+    norm_conv_dynamic,
+    conv_affine,
+    transpose_norm,
+    filter_log,
+    separable_two,
+    separable_full,
+    patchify,
+    block_diagonal_hidden,
+    pointwise_conv,
+    pointwise_matmul,
+    subnormal_weights,
+    half_conv_norm,
+    redundant_ops,
+)

@@ -1,0 +1,34 @@
+"""Where the tests find models: those of the project, and a folder of real ones beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("CONVC_SHARED", ROOT.parent / "shared")).resolve()
+
+# A slow machine is no bug, and a run must not depend on what an earlier one left behind.
+settings.register_profile("convc", deadline=None, database=None)
+settings.load_profile("convc")
+
+
+def real_models() -> list[Path]:
+    """The real models beside the project; none where the folder is absent."""
+    return sorted((SHARED / "models").glob("*.onnx"))
+
+
+def sample_models() -> list[Path]:
+    """The project's own models."""
+    return sorted((ROOT / "models").glob("*.onnx"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real models and images; tests that want it are skipped where it is absent."""
+    if not (SHARED / "models").is_dir():
+        pytest.skip(f"no folder of real models at {SHARED} (set CONVC_SHARED)")
+    return SHARED
