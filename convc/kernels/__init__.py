@@ -139,13 +139,21 @@ def evaluate(
 
     `num_outputs`, how many results the op has, is what Split without sizes needs before
     opset 18 and what spares MaxPool its Indices. Raises KernelError on invalid attributes
-    or shapes. Invalid values give NaN or infinity without a warning, as in a runtime.
+    or shapes, and where more results are wanted than the inference form has. Invalid values
+    give NaN or infinity without a warning, as in a runtime.
     """
     kernel = KERNELS.get(kind)
     if kernel is None:
         return None
     if num_outputs is not None:
         attributes = {"num_outputs": num_outputs, **attributes}
-    with np.errstate(all="ignore"):
-        results = kernel(inputs, attributes, opset)
-    return results if num_outputs is None else results[:num_outputs]
+    try:
+        with np.errstate(all="ignore"):
+            results = kernel(inputs, attributes, opset)
+    except ValueError as error:
+        raise KernelError(f"{kind}: {error}") from error
+    if num_outputs is None:
+        return results
+    if len(results) < num_outputs:
+        raise KernelError(f"{kind}: {num_outputs} results wanted, {len(results)} known")
+    return results[:num_outputs]

@@ -32,7 +32,7 @@ from .windows import (
     taps,
 )
 
-# Entries of one im2col block: 32 MiB of float64.
+# Entries of one im2col block and its product: 32 MiB of float64.
 SCRATCH_ENTRIES = 1 << 22
 
 
@@ -90,7 +90,7 @@ def _grouped(source: Array, weights: Array, window: Window, group: int) -> Array
     # (N, C, output, kernel) -> (N, C, kernel, output): rows of the im2col matrix first.
     order = (0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
     result = np.empty((batch, filters, *window.output), dtype=source.dtype)
-    limit = SCRATCH_ENTRIES // max(depth * group, 1)
+    limit = SCRATCH_ENTRIES // max(depth * group + filters, 1)
     for images, *region in blocks((batch, *window.output), limit):
         block = views[(images, slice(None), *region)]
         size = block.shape[2 : 2 + rank]
@@ -129,7 +129,7 @@ def conv_transpose(inputs: Inputs, attributes: Attributes, opset: int) -> list[A
         raise KernelError(f"the pads leave nothing of {full}")
     # Room at the end for what the result has beyond the full extent.
     room = tuple(max(f, b + o) for f, b, o in zip(full, begin, output, strict=True))
-    result = _scatter(x, weights, group, room, strides, dilations)
+    result = _scatter(x, weights, group, room, strides=strides, dilations=dilations)
     region = tuple(slice(b, b + o) for b, o in zip(begin, output, strict=True))
     result = np.ascontiguousarray(result[(slice(None), slice(None), *region)])
     return [_with_bias(result, optional(inputs, 2))]
@@ -172,6 +172,7 @@ def _scatter(
     weights: Array,
     group: int,
     size: tuple[int, ...],
+    *,
     strides: tuple[int, ...],
     dilations: tuple[int, ...],
 ) -> Array:

@@ -17,6 +17,7 @@ from .support import (
     Inputs,
     Kernel,
     KernelError,
+    broadcasts_to,
     choice,
     normalized_axis,
     optional,
@@ -78,11 +79,7 @@ def prelu(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
     x, slope = required(inputs, 0, "X"), required(inputs, 1, "slope")
     if opset < 7 and slope.size > 1 and slope.ndim == 1:
         slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
-    try:
-        fits = np.broadcast_shapes(x.shape, slope.shape) == x.shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if not broadcasts_to(slope.shape, x.shape):
         raise KernelError(f"slope {slope.shape} does not broadcast to {x.shape}")
     return [np.where(x < 0, slope * x, x)]
 

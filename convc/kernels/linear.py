@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .support import Array, Attributes, Inputs, KernelError, optional, required
+from .support import Array, Attributes, Inputs, KernelError, broadcasts_to, optional, required
 
 
 def gemm(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
@@ -23,7 +23,7 @@ def gemm(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
     result = _scaled(np.matmul(a, b), alpha)
     if c is None or beta == 0:
         return [result]
-    if np.broadcast_shapes(result.shape, c.shape) != result.shape:
+    if not broadcasts_to(c.shape, result.shape):
         raise KernelError(f"C {c.shape} does not broadcast to {result.shape}")
     return [result + _scaled(c, beta)]
 

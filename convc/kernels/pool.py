@@ -156,7 +156,7 @@ def _max_with_indices(x: Array, source: Array, window: Window, column_major: boo
     winner = np.broadcast_to(first, best.shape).copy()
     for tap, samples in enumerate(taps(window, source)):
         # True for a larger sample and for the first NaN, never after a NaN.
-        larger = ~(samples <= best) & (best == best)
+        larger = ~(samples <= best) & ~np.isnan(best)
         winner[larger] = tap
         np.copyto(best, samples, where=larger)
     flat = np.zeros(best.shape, dtype=np.int64)

@@ -169,15 +169,17 @@ def _resampled(x: Array, axes: dict[int, Axis], sampling: Sampling) -> Array:
     outside = []
     result = x
     for number, axis in axes.items():
-        if axis.scale == 1 or (sampling.antialias and axis.output == axis.size):
+        if axis.scale == 1:
+            continue
+        if crop:
+            places = _coordinates(axis, sampling.coordinates, np.float32)
+            outside.append((number, (places < 0) | (places > axis.size - 1)))
+        if sampling.antialias and axis.output == axis.size:
             continue
         kind = np.float32 if sampling.mode == "nearest" else np.float64
         places = _coordinates(axis, sampling.coordinates, kind)
         indices, weights = _neighbours(places, axis, sampling)
         result = _weighted(result, number, indices, weights)
-        if crop:
-            places = _coordinates(axis, sampling.coordinates, np.float32)
-            outside.append((number, (places < 0) | (places > axis.size - 1)))
     for number, mask in outside:
         result = np.where(
             mask.reshape(-1, *(1,) * (x.ndim - number - 1)),

@@ -81,6 +81,14 @@ def choice(attributes: Attributes, name: str, default: str, allowed: Sequence[st
     return value
 
 
+def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of `shape` broadcasts to `target` without enlarging it."""
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
 def axes_argument(inputs: Inputs, attributes: Attributes, index: int) -> tuple[int, ...] | None:
     """`axes` from the input of newer opsets or the attribute of older ones."""
     value = optional(inputs, index)

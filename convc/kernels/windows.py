@@ -31,6 +31,7 @@ class Window:
 
     @property
     def rank(self) -> int:
+        """The number of spatial axes."""
         return len(self.kernel)
 
 
@@ -87,7 +88,7 @@ def resolve_pool(attributes: Attributes, spatial: Sequence[int], kernel: Sequenc
         begin, end = _same_pads(spatial, strides, kernel, auto_pad == "SAME_UPPER", conv=False)
     ceil_mode = bool(attributes.get("ceil_mode", 0))
     output = tuple(
-        _pool_count(n, extent, s, b, e, ceil_mode)
+        _pool_count(n, extent, s, b, e, ceil_mode=ceil_mode)
         for n, extent, s, b, e in zip(spatial, extents, strides, begin, end, strict=True)
     )
     return Window(tuple(kernel), strides, dilations, begin, end, output)
@@ -136,7 +137,7 @@ def split_padding(totals: Sequence[int], upper: bool) -> tuple[tuple[int, ...], 
     return (small, large) if upper else (large, small)
 
 
-def _pool_count(n: int, extent: int, stride: int, begin: int, end: int, ceil_mode: bool) -> int:
+def _pool_count(n: int, extent: int, stride: int, begin: int, end: int, *, ceil_mode: bool) -> int:
     slack = n + begin + end - extent
     count = math.ceil(slack / stride) + 1 if ceil_mode else int(slack / stride) + 1
     if ceil_mode and (count - 1) * stride >= n + begin:
