@@ -23,7 +23,7 @@ from convc.sizes import load_runnable
 from convc.version import __version__
 
 DEFAULT_PIPELINE = (
-    "simplify,flush-subnormals,fold-affine,choose(fuse-convs),flush-subnormals,simplify"
+    "simplify,fold-affine{border=decline},choose(fuse-convs),flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
@@ -224,6 +224,8 @@ def _find_culprit(
 
     Passes are deterministic, so a prefix run again gives the same graph again.
     """
+    if against(original.clone()).verdict is Verdict.DIFFERENT:
+        return "import and export"
     good, bad = 0, len(pipeline.passes)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -233,4 +235,4 @@ def _find_culprit(
             bad = middle
         else:
             good = middle
-    return str(pipeline.passes[bad - 1]) if pipeline.passes else "import and export"
+    return str(pipeline.passes[bad - 1])

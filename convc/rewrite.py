@@ -16,7 +16,7 @@ import numpy as np
 
 from convc.build import Builder
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Op, Value
+from convc.ir import Array, Op, Value
 from convc.opset import macs
 
 
@@ -165,8 +165,9 @@ def first(_graph: Graph, proposals: Sequence[Rewrite]) -> Rewrite | None:
 def propose(graph: Graph, rules: Sequence[Rule]) -> list[Rewrite]:
     """All proposals on the graph as it stands; nothing is applied."""
     found: list[Rewrite] = []
+    index = _by_kind(rules)
     for op in graph.ops():
-        found.extend(_ask(graph, op, rules, {}))
+        found.extend(_ask(graph, op, index, {}))
     return found
 
 
@@ -179,13 +180,14 @@ def sweep(
     """
     stats = Stats()
     reasons: dict[tuple[Op, int], str] = {}
+    index = _by_kind(rules)
     pending: Sequence[Op] = graph.ops()
     while pending:
-        touched: dict[Op, None] = {}
+        changed: dict[Op, None] = {}
         for op in pending:
             if op not in graph:
                 continue
-            proposals = _ask(graph, op, rules, reasons)
+            proposals = _ask(graph, op, index, reasons)
             chosen = select(graph, proposals) if proposals else None
             if chosen is None:
                 if proposals:
@@ -193,27 +195,38 @@ def sweep(
                 continue
             if prove is not None:
                 stats.residual = max(stats.residual or 0.0, prove(graph, chosen))
-            touched.update(dict.fromkeys(apply(graph, chosen)))
+            changed.update(dict.fromkeys(_apply(graph, chosen)))
             stats.applied += 1
             stats.notes[chosen.note] += 1
+        # Once a round, not once a change: a value may have as many users as there are changes.
+        touched = _surroundings(graph, changed)
         pending = [op for op in graph.ops() if op in touched] if touched else ()
     stats.declined.update(why for (op, _), why in reasons.items() if why and op in graph)
     return stats
 
 
-def _ask(
-    graph: Graph, op: Op, rules: Sequence[Rule], reasons: dict[tuple[Op, int], str]
-) -> list[Rewrite]:
+_Index = Mapping[str, Sequence[tuple[int, Rule]]]
+
+
+def _by_kind(rules: Sequence[Rule]) -> _Index:
+    """The rules for each kind, in their order; under "" those that look at all kinds."""
+    kinds = {"", *(kind for rule in rules for kind in rule.kinds)}
+    return {
+        kind: [(i, rule) for i, rule in enumerate(rules) if not rule.kinds or kind in rule.kinds]
+        for kind in kinds
+    }
+
+
+def _ask(graph: Graph, op: Op, index: _Index, reasons: dict[tuple[Op, int], str]) -> list[Rewrite]:
     found: list[Rewrite] = []
     reasons.pop((op, -1), None)
-    for i, rule in enumerate(rules):
-        if rule.kinds and (op.kind not in rule.kinds or op.domain):
-            continue
+    for i, rule in index.get("" if op.domain else op.kind, index[""]):
+        reasons.pop((op, i), None)
         try:
             found.append(rule.function(graph, op))
-            reasons.pop((op, i), None)
         except NoMatch as decline:
-            reasons[op, i] = decline.reason
+            if decline.reason:
+                reasons[op, i] = decline.reason
     return found
 
 
@@ -222,22 +235,32 @@ def apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
 
     The replaced values' names go to the values that replace them.
     """
+    return list(_surroundings(graph, _apply(graph, rewrite)))
+
+
+def _apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
+    """Applies a proposal; returns the ops at which the graph changed."""
     before = graph.version
     known = {result for value in rewrite.inputs for result in value.op.results}
     results = graph.inline(rewrite.after, rewrite.inputs)
-    touched: dict[Op, None] = {}
     for old, new in zip(rewrite.outputs, results, strict=True):
-        if new not in known and new.op.kind != INPUT:
+        if new not in known and not new.op.is_boundary:
             new.name, old.name = old.name, ""
         if new.type is None:
             new.type = old.type
         graph.replace_uses(old, new)
-        touched.update(dict.fromkeys([new.op, *graph.users(new.op), *graph.producers(new.op)]))
-    for value in rewrite.inputs:
-        touched.update(dict.fromkeys([value.op, *graph.users(value.op)]))
     graph.erase_dead([old.op for old in rewrite.outputs])
     assert graph.version != before
-    return [op for op in touched if op in graph]
+    return [value.op for value in (*results, *rewrite.inputs)]
+
+
+def _surroundings(graph: Graph, changed: Iterable[Op]) -> dict[Op, None]:
+    """Those of ``changed`` that are still there, their users and their producers."""
+    near: dict[Op, None] = {}
+    for op in changed:
+        if op in graph:
+            near.update(dict.fromkeys([op, *graph.users(op), *graph.producers(op)]))
+    return near
 
 
 def replaced_ops(graph: Graph, rewrite: Rewrite) -> set[Op]:
@@ -248,7 +271,7 @@ def replaced_ops(graph: Graph, rewrite: Rewrite) -> set[Op]:
     stack = [value.op for value in rewrite.outputs]
     while stack:
         op = stack.pop()
-        if op in dead or op in kept or op.kind in (INPUT, OUTPUT):
+        if op in dead or op in kept or op.is_boundary:
             continue
         alive = any(
             user not in dead
@@ -267,10 +290,10 @@ def size_of(graph: Graph, ops: Iterable[Op]) -> Size:
     total, params, number = 0, 0, 0
     unknown = False
     for op in ops:
-        if op.kind in (INPUT, OUTPUT):
+        if op.is_boundary:
             continue
-        if op.kind == CONSTANT:
-            params += 0 if op.array is None else op.array.size
+        if op.array is not None:
+            params += op.array.size
             continue
         number += 1
         cost = macs(graph, op)

@@ -1,1 +1,11 @@
-"""The rewrites of convc: one file, one pass, one piece of algebra."""
+"""The rewrites of convc: one file, one pass, one piece of algebra.
+
+>>> from passes import FoldAffine, FuseConvs
+"""
+
+from passes.flush_subnormals import FlushSubnormals
+from passes.fold_affine import FoldAffine
+from passes.fuse_convs import FuseConvs
+from passes.simplify import Simplify
+
+__all__ = ["FlushSubnormals", "FoldAffine", "FuseConvs", "Simplify"]

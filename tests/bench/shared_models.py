@@ -1,6 +1,6 @@
 """Optimises a folder of models and times each result against its original.
 
-    python tests/bench/shared_models.py FOLDER [--threads 1] [--json FILE] [--only TEXT]
+    python -m tests.bench.shared_models FOLDER [--threads 1] [--json FILE] [--only TEXT]
 
 For every model: the verdict of `convc.optimize`, and the latency of the original (as shipped, and
 with the runtime's ``set_denormal_as_zero`` in a process of its own) against the result's, timed in
@@ -24,21 +24,7 @@ from convc.feeds import noise
 from convc.onnx_io import to_bytes
 from convc.runtime import Session, Settings, version
 from convc.timing import Ratio, in_own_process, interleave, ratio, run_of
-
-FIXED_SIZES = {
-    # Volumes of 256³ take minutes a run: their fixed spatial sizes are cut before anything else.
-    "conv3d_brainchop_mnm_large": 64,
-    "conv3d_brainchop_model5_gw_ae": 64,
-}
-
-SIZES = {
-    # What the models' authors feed, where the default sizes are not that.
-    "audio_silero": {"sequence": 576},
-    "det_yunet_s_dynamic": {"height": 160, "width": 160},
-    "ocr_en": {"p2o.DynamicDimension.1": 160},
-    "ocr_ppocr": {"p2o.DynamicDimension.1": 160, "p2o.DynamicDimension.2": 160},
-    "pose_bodypix": {"unk__349": 160, "unk__350": 160},
-}
+from tests.real_models import cut_down, sizes_of
 
 
 def main() -> int:
@@ -66,10 +52,9 @@ def main() -> int:
 
 
 def _row(path: Path, args: argparse.Namespace) -> dict[str, Any]:
-    sizes = next((s for name, s in SIZES.items() if path.name.startswith(name)), {})
     with tempfile.TemporaryDirectory() as folder:
-        path = _cut_down(path, Path(folder))
-        result = convc.optimize(path, args.passes, sizes=sizes)
+        path = cut_down(path, Path(folder))
+        result = convc.optimize(path, args.passes, sizes=sizes_of(path))
         comparison = result.comparison
         assert comparison is not None
         graph = result.graph
@@ -98,24 +83,6 @@ def _row(path: Path, args: argparse.Namespace) -> dict[str, Any]:
         "before": result.before.as_json(),
         "after": result.after.as_json(),
     }
-
-
-def _cut_down(path: Path, folder: Path) -> Path:
-    """A copy with smaller fixed sizes, where the model is listed in `FIXED_SIZES`."""
-    size = next((s for name, s in FIXED_SIZES.items() if path.name.startswith(name)), None)
-    if size is None:
-        return path
-    import onnx  # noqa: PLC0415
-
-    model = onnx.load(path)
-    for value in (*model.graph.input, *model.graph.output):
-        for dim in value.type.tensor_type.shape.dim[-3:]:
-            if dim.dim_value == 256:
-                dim.dim_value = size
-    del model.graph.value_info[:]
-    smaller = folder / path.name
-    onnx.save(model, smaller)
-    return smaller
 
 
 def _slower(row: dict[str, Any]) -> bool:
