@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convc.api import Result, optimize, verify
     from convc.errors import ConvcError
     from convc.graph import Graph
+    from convc.judge import Verdict
     from convc.onnx_io import load, save
     from convc.pipeline import Choose, Context, Pass, Pipeline
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Pass": "convc.pipeline",
     "Pipeline": "convc.pipeline",
     "Result": "convc.api",
+    "Verdict": "convc.judge",
     "load": "convc.onnx_io",
     "optimize": "convc.api",
     "save": "convc.onnx_io",
@@ -45,6 +47,7 @@ __all__ = [
     "Pass",
     "Pipeline",
     "Result",
+    "Verdict",
     "__version__",
     "load",
     "optimize",

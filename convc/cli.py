@@ -35,11 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConvcError as error:
         return _fail(2, error)
     except KeyboardInterrupt:
-        print("convc: interrupted; nothing was written", file=sys.stderr)
+        print("convc: interrupted; no file is half-written", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        return _fail(2, ConvcError(f"{named}{error.strerror or error}"))
     except Exception as error:
         if os.environ.get("CONVC_DEBUG"):
             raise
@@ -131,7 +134,11 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("others", nargs="*", metavar="B", help="other models")
     parser.add_argument("--runs", type=_positive, default=50, metavar="N", help="rounds (50)")
     parser.add_argument(
-        "--budget", type=float, default=60.0, metavar="S", help="seconds to time at the most (60)"
+        "--budget",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds to time at the most (60)",
     )
     _add_data(parser)
     _add_runtime(parser)
@@ -151,7 +158,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--dim", type=_dim, action=_Collect, default={}, metavar="NAME=SIZE",
         help="size of an open dim for costs, proof and timing (it stays open); repeatable",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of made-up inputs (0)")
+    parser.add_argument(
+        "--seed", type=_natural, default=0, metavar="N", help="of made-up inputs (0)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--quiet", action="store_true", help="no tables, no progress")
 
@@ -175,15 +184,31 @@ class _Collect(argparse.Action):
 
 def _dim(text: str) -> tuple[str, int]:
     name, equals, size = text.rpartition("=")
-    if not equals or not name or not size.isdigit() or int(size) < 1:
+    if not equals or not name or not size.isdecimal() or int(size) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SIZE with a positive size")
     return name, int(size)
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
 
 
 def _tolerance(text: str) -> float:

@@ -13,18 +13,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.text import Text
-
 from convc.api import DEFAULT_PIPELINE, Result, optimize, verify
 from convc.check import Comparison
 from convc.console import make_console, progress, rounds_bar, show_result, show_timing, table
-from convc.errors import ConvcError, UsageError
+from convc.errors import ConvcError, ProofError, UsageError
 from convc.feeds import as_cases, noise
 from convc.files import check_writable
 from convc.judge import Verdict
 from convc.onnx_io import load, save
 from convc.pipeline import Pipeline, find_pass, options, pass_names
-from convc.runtime import Session, Settings, physical_cores, version
+from convc.runtime import Session, Settings, physical_cores, provider, version
 from convc.sizes import load_runnable
 from convc.timing import in_own_process, interleave, ratio, run_of
 
@@ -41,12 +39,14 @@ def optimize_command(args: Namespace) -> int:
         raise UsageError(
             f"--max-error {args.max_error}: no approximate pass is installed; leave it"
         )
+    provider(args.provider)
     pipeline = Pipeline.parse(args.passes if args.passes is not None else DEFAULT_PIPELINE)
     models = _models(args.models)
     targets = _targets(models, args)
     if not args.dry_run:
-        for target in targets:
-            check_writable(target)
+        for model, target in zip(models, targets, strict=True):
+            if model.exists():
+                _check_target(target, args)
     documents: list[dict[str, Any]] = []
     worst = DONE
     for model, target in zip(models, targets, strict=True):
@@ -55,8 +55,9 @@ def optimize_command(args: Namespace) -> int:
         except ConvcError as error:
             if len(models) == 1:
                 raise
-            print(f"convc: {error}", file=sys.stderr)
-            code, document = BAD_INPUT, {"input": str(model), "error": str(error)}
+            print("convc: " + " ".join(str(error).split()), file=sys.stderr)
+            code = DIFFERENT if isinstance(error, ProofError) else BAD_INPUT
+            document = {"input": str(model), "error": str(error)}
         worst = max(worst, code)
         documents.append(document)
     if args.json:
@@ -85,6 +86,8 @@ def _optimize_one(
         written = not refused and not args.dry_run
         if written:
             say("writing")
+            if _several(args):
+                _make_folder(target.parent)
             save(result.graph, target, external_data=args.external_data)
     if not args.quiet:
         outcome = f"written: {target}" if written else "not written (--dry-run)"
@@ -93,7 +96,10 @@ def _optimize_one(
         show_timing(console, result.reports)
     if refused:
         message = f"{model}: the result differs from the original; not written"
-        console.print(Text(f"convc: {message}; at fault: {result.culprit}"))
+        print(f"convc: {message}; at fault: {result.culprit}", file=sys.stderr)
+    elif args.quiet and result.comparison is not None and result.verdict is Verdict.UNVERIFIED:
+        why = "; ".join(result.comparison.notes)
+        print(f"convc: {model}: unverified: {why}", file=sys.stderr)
     return (DIFFERENT if refused else DONE), _document(model, target if written else None, result)
 
 
@@ -133,25 +139,47 @@ def _models(paths: list[str]) -> list[Path]:
     return found
 
 
+def _several(args: Namespace) -> bool:
+    return len(args.models) > 1 or any(Path(path).is_dir() for path in args.models)
+
+
 def _targets(models: list[Path], args: Namespace) -> list[Path]:
-    several = len(models) > 1 or any(Path(path).is_dir() for path in args.models)
-    if args.output is None:
-        return [model.with_name(model.name.removesuffix(".onnx") + SUFFIX) for model in models]
-    output = Path(args.output)
-    if not several:
+    """Where each model goes: beside itself, to the file of ``-o``, or into the folder of it."""
+    output = None if args.output is None else Path(args.output)
+    if output is None:
+        targets = [m.with_name(m.name.removesuffix(".onnx") + SUFFIX) for m in models]
+    elif not _several(args) and not output.is_dir():
         return [output]
-    if output.is_file():
+    elif output.is_file():
         raise UsageError(f"-o {output}: is a file; several models need a folder")
-    if not args.dry_run:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"-o {output}: cannot create it: {error.strerror}") from error
-    targets = [output / model.name for model in models]
-    repeated = {t.name for t in targets if targets.count(t) > 1}
+    else:
+        targets = [output / model.name for model in models]
+    repeated = {str(target) for target in targets if targets.count(target) > 1}
     if repeated:
-        raise UsageError(f"-o {output}: two of the models are named {min(repeated)}")
+        raise UsageError(f"two of the models would be written to {min(repeated)}")
+    replaced = [m for m, t in zip(models, targets, strict=True) if t.resolve() == m.resolve()]
+    if replaced:
+        raise UsageError(f"-o {output}: would replace {replaced[0]} itself; name another folder")
     return targets
+
+
+def _check_target(target: Path, args: Namespace) -> None:
+    """Raises UsageError where the target cannot be written; a missing folder of ``-o`` is made."""
+    folder = target.parent
+    if not _several(args) or folder.exists():
+        check_writable(target)
+        return
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise UsageError(f"-o {folder}: {above} is no folder")
+    check_writable(above / target.name)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {folder}: cannot create it: {error.strerror}") from error
 
 
 def verify_command(args: Namespace) -> int:

@@ -31,7 +31,7 @@ MOST_REASONS = 8
 
 def make_console() -> Console:
     """The console on stderr; rich itself looks at the terminal and at ``NO_COLOR``."""
-    return Console(stderr=True, highlight=False, soft_wrap=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convc.feeds import is_real
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Value
 from convc.opset import macs
@@ -54,7 +55,7 @@ def summarise(graph: Graph) -> Summary:
         ops=len(nodes),
         convs=sum(op.kind in CONVS and not op.domain for op in nodes),
         macs=sum(cost for cost in costs if cost is not None),
-        params=sum(array.size for array in arrays if array.dtype.kind == "f"),
+        params=sum(array.size for array in arrays if is_real(array.dtype)),
         weight_bytes=sum(array.nbytes for array in arrays),
         peak_activation_bytes=peak_activation_bytes(graph),
         unknown=sum(cost is None for cost in costs),

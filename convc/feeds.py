@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import BadZipFile
@@ -13,6 +15,7 @@ import numpy as np
 from convc.errors import UsageError
 from convc.graph import Graph
 from convc.ir import Array, TensorType, Value
+from convc.onnx_io.shapes import UNNAMED
 
 Feeds: TypeAlias = Mapping[str, Array]
 Data: TypeAlias = str | Path | Feeds | Sequence[Feeds] | None
@@ -36,12 +39,18 @@ class Case:
     varied: bool = True
 
 
+def required(graph: Graph) -> list[Value]:
+    """The inputs that have to be fed: those without a default."""
+    return [value for value in graph.inputs if value.op.default is None]
+
+
 def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
     """Inputs on which a wrong rewrite shows.
 
     Signed noise; spikes on the borders and in the corners of an empty image; noise a hundred times
-    as large; a constant for each channel; noise in [0, 1) as images are. All ones alone would prove
-    nothing. Integer inputs get ones (a size, a rate, an index that nearly always exists).
+    as large; constants for each channel, with a step; noise in [0, 1) as images are. All ones alone
+    would prove nothing. Integer inputs get ones (a size, a rate, an index that nearly always
+    exists), images of bytes random ones; inputs with a default keep it.
 
     Args:
         graph: whose inputs to make.
@@ -57,7 +66,9 @@ def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
         "image": rng.random,
     }
     return [
-        Case(name, {v.name: _make(v, sizes, make) for v in graph.inputs}, name != "constants")
+        Case(
+            name, {v.name: _make(v, sizes, make, rng) for v in required(graph)}, name != "constants"
+        )
         for name, make in kinds.items()
     ]
 
@@ -95,7 +106,7 @@ def load_data(path: Path, graph: Graph) -> list[Case]:
 def data_sizes(cases: list[Case], graph: Graph) -> dict[str, int]:
     """The sizes that the first case gives to the open dims of the inputs."""
     sizes: dict[str, int] = {}
-    for value in graph.inputs:
+    for value in required(graph) if cases else ():
         array = cases[0].feeds[value.name]
         for dim, size in zip(value.shape or (), array.shape, strict=False):
             if isinstance(dim, str):
@@ -105,31 +116,33 @@ def data_sizes(cases: list[Case], graph: Graph) -> dict[str, int]:
 
 def _load_file(file: Path, graph: Graph) -> Feeds:
     where = f"--data {file}"
+    names = [value.name for value in required(graph)]
     try:
         loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            arrays = {names[0]: loaded} if len(names) == 1 else {}
+        else:
+            with loaded:
+                arrays = {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
         raise UsageError(f"{where}: no such file") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UsageError(f"{where}: not a file of numpy arrays (.npz or .npy)") from error
-    names = [value.name for value in graph.inputs]
-    if isinstance(loaded, np.ndarray):
-        if len(names) != 1:
-            listed = ", ".join(names)
-            raise UsageError(f"{where}: the model has inputs {listed}; give an .npz with these")
-        arrays = {names[0]: loaded}
-    else:
-        arrays = {name: loaded[name] for name in loaded.files}
+    if isinstance(loaded, np.ndarray) and len(names) != 1:
+        listed = ", ".join(names)
+        raise UsageError(f"{where}: the model has inputs {listed}; give an .npz with these")
     return _fit_all(arrays, graph, where)
 
 
 def _fit_all(arrays: Feeds, graph: Graph, where: str) -> Feeds:
-    names = [value.name for value in graph.inputs]
-    missing = [name for name in names if name not in arrays]
+    missing = [value.name for value in required(graph) if value.name not in arrays]
     if missing:
         has = ", ".join(arrays) or "nothing"
         raise UsageError(f"{where}: input {missing[0]!r} is missing; given: {has}")
     return {
-        value.name: _fitted(np.asarray(arrays[value.name]), value, where) for value in graph.inputs
+        value.name: _fitted(np.asarray(arrays[value.name]), value, where)
+        for value in graph.inputs
+        if value.name in arrays
     }
 
 
@@ -139,7 +152,7 @@ def _fitted(array: Array, value: Value, where: str) -> Array:
         return array
     what = f"{where}: input {value.name!r}"
     if array.dtype != type_.dtype:
-        if not (array.dtype.kind == "f" and type_.dtype.kind == "f"):
+        if not (is_real(array.dtype) and is_real(type_.dtype)):
             raise UsageError(f"{what} must be {type_.dtype}, given {array.dtype}")
         array = array.astype(type_.dtype)
     shape = type_.shape
@@ -147,25 +160,35 @@ def _fitted(array: Array, value: Value, where: str) -> Array:
         len(shape) != array.ndim
         or any(isinstance(d, int) and d != n for d, n in zip(shape, array.shape, strict=True))
     ):
-        wanted = "x".join("?" if d is None else str(d) for d in shape)
+        names = ("" if d is None else str(d) for d in shape)
+        wanted = "x".join("?" if not d or d.startswith(UNNAMED) else d for d in names)
         given = "x".join(map(str, array.shape))
         raise UsageError(f"{what} must be {wanted}, given {given}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if is_real(array.dtype) and not np.isfinite(array.astype(np.float64)).all():
         raise UsageError(f"{what} holds NaN or infinity")
     return array
 
 
-def _make(value: Value, sizes: Mapping[str, int], make: Any) -> Array:
+def _make(value: Value, sizes: Mapping[str, int], make: Any, rng: np.random.Generator) -> Array:
     type_ = value.type
     if not isinstance(type_, TensorType) or type_.shape is None:
         raise CannotFeedError(f"input {value.name!r} is no tensor of known rank: give --data")
-    shape = [sizes.get(d) if isinstance(d, str) else d for d in type_.shape]
-    if any(size is None for size in shape) or type_.dtype == np.dtype(object):
+    dims = [sizes.get(d) if isinstance(d, str) else d for d in type_.shape]
+    shape = tuple(size for size in dims if size is not None)
+    if len(shape) < len(dims) or type_.dtype == np.dtype(object):
         raise CannotFeedError(f"input {value.name!r} cannot be made up: give --data")
+    if type_.dtype.itemsize == 1 and type_.dtype.kind in "iu" and len(shape) > 2:
+        bits = np.frombuffer(rng.bytes(prod(shape)), type_.dtype)
+        return bits.reshape(shape)
     if type_.dtype.kind in "iub":
         return np.ones(shape, type_.dtype)
-    made: Array = np.asarray(make(tuple(shape))).astype(type_.dtype)
+    made: Array = np.asarray(make(shape)).astype(type_.dtype)
     return made
+
+
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """True for the floating types that models compute in, bfloat16 included."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -181,7 +204,12 @@ def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 
 def _constants(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """One signed constant for each index of the first two axes."""
-    lead = shape[:2] if len(shape) > 2 else shape[:1]
-    values = rng.standard_normal(lead).reshape(lead + (1,) * (len(shape) - len(lead)))
-    return np.broadcast_to(values, shape)
+    """Two signed constants for each index of the first two axes: a step along the last axis.
+
+    Without the step an edge filter would answer nothing but its own rounding.
+    """
+    if len(shape) < 3:
+        return np.broadcast_to(rng.standard_normal((*shape[:1], *(1,) * (len(shape) - 1))), shape)
+    left, right = rng.standard_normal((2, *shape[:2], *(1,) * (len(shape) - 2)))
+    step = np.where(np.arange(shape[-1]) < shape[-1] // 2, left, right)
+    return np.broadcast_to(step, shape)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from convc.errors import UsageError
+
+PREFIX, SUFFIX = ".convc.", ".tmp"
+"""Of the name of a file that is being written."""
+
+STALE = 3600.0
+"""Seconds after which such a file is nobody's any more: writing takes seconds."""
 
 
 def write_whole(path: Path, *chunks: bytes) -> None:
@@ -16,7 +24,9 @@ def write_whole(path: Path, *chunks: bytes) -> None:
     it was and nothing is left behind.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _remove_stale(path.parent)
+        # Not named after the file: its name may be as long as the file system allows.
+        handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent)
     except OSError as error:
         raise UsageError(f"{path}: cannot write there: {error.strerror or error}") from error
     try:
@@ -32,10 +42,20 @@ def write_whole(path: Path, *chunks: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
+def _remove_stale(folder: Path) -> None:
+    """Removes what a run that was killed while writing left behind."""
+    for file in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > STALE:
+                file.unlink()
+
+
 def check_writable(path: Path) -> None:
     """Raises UsageError where ``path`` cannot become a file; found before long work, not after."""
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; name a file with -o")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: is no regular file and cannot be replaced by one")
     if not path.parent.is_dir():
         raise UsageError(f"{path}: the folder {path.parent} does not exist; create it first")
     try:

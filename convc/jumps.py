@@ -7,14 +7,18 @@ are fed to both as the original has them, and what the jumps decide on is compar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from convc.errors import ConvcError
 from convc.feeds import Feeds
 from convc.graph import Graph
-from convc.ir import Array, Op, Value
+from convc.ir import Array, Attribute, Op, Value
+from convc.judge import Verdict, worst_of
 from convc.onnx_io import to_bytes
-from convc.reference import EvaluationError, evaluate
-from convc.runtime import RunError, Session, Settings
+from convc.reference import evaluate
+from convc.runtime import Session, Settings
 
 JUMPS = frozenset(
     {
@@ -33,19 +37,26 @@ JUMPS = frozenset(
         "NonZero",
         "QuantizeLinear",
         "Round",
+        "Shrink",
         "Sign",
+        "ThresholdedRelu",
         "TopK",
         "Unique",
     }
 )
-"""Kinds whose result is no continuous function of their operands."""
+"""Kinds whose result is no continuous function of their operands; see `_is_jump` for others."""
 
-Judge = Callable[[Array, Array, Array], bool]
+Judge = Callable[[Array, Array, Array | None], Verdict]
+
+
+def has_jumps(graph: Graph, output: str) -> bool:
+    """True where a jump stands before an output."""
+    return bool(_jumps_above(graph, graph.outputs[graph.output_names.index(output)]))
 
 
 def agree_between_jumps(
     original: Graph, other: Graph, output: str, feeds: Feeds, judge: Judge
-) -> str:
+) -> tuple[Verdict, str] | None:
     """Says that an output agrees up to its jumps, or nothing.
 
     Args:
@@ -53,34 +64,98 @@ def agree_between_jumps(
         other: the model whose ``output`` came out different.
         output: name of the output.
         feeds: the inputs on which it did.
-        judge: whether one value of the two models (onnxruntime's of the original and of the other,
-            float64's of the original) is the same function.
+        judge: the verdict on one value of the two models (onnxruntime's of the original and of the
+            other, float64's of the original).
 
-    Returns a sentence for the report where jumps stand before the output and all between them
-    agrees; "" where there are none, or something does not, or the other model lost one of them.
+    Returns the worst verdict and a sentence for the report where jumps stand before the output and
+    all between them agrees; None where there are none, or something does not, or the other model
+    has not the same jumps.
     """
     result = original.outputs[original.output_names.index(output)]
-    jumps = _jumps_above(original, result)
-    names = {r.name: r for op in other.ops() for r in op.results if r.name}
-    cut = [r for op in jumps for r in op.results if original.uses(r)]
-    decided = [v for op in jumps for v in op.operands if v is not None and _is_computed(v)]
-    mine = [names.get(v.name) for v in (*cut, *decided)]
-    theirs = [v for v in mine if v is not None]
-    if not jumps or len(theirs) != len(mine):
-        return ""
     last = other.outputs[other.output_names.index(output)]
+    jumps = _jumps_above(original, result)
+    twins = _twins(jumps, other)
+    if not jumps or twins is None:
+        return None
+    cut = [r for op in jumps for r in op.results if r.name and original.uses(r)]
+    pairs = [
+        (mine, theirs)
+        for op, twin in zip(jumps, twins, strict=True)
+        for mine, theirs in zip(op.operands, twin.operands, strict=True)
+        if mine is not None and theirs is not None
+    ]
+    decided = [(mine, theirs) for mine, theirs in pairs if mine.array is None]
+    made = {r.name: r for twin in twins for r in twin.results}
     try:
         jumped = dict(zip((v.name for v in cut), _run(original, [], cut, feeds), strict=True))
         given = {**feeds, **jumped}
-        before = _run(original, cut, [*decided, result], given)
-        after = _run(other, theirs[: len(cut)], [*theirs[len(cut) :], last], given)
-        exact = evaluate(_part(original, cut, [*decided, result]), given)
-    except (RunError, EvaluationError):
-        return ""
-    if not all(map(judge, before, after, exact)):
-        return ""
-    shown = ", ".join(dict.fromkeys(v.name for v in decided[:3]))
-    return f"jumps where rounding decides; what decides ({shown}) is equal"
+        mine = [*(value for value, _ in decided), result]
+        before = _run(original, cut, mine, given)
+        after = _run(other, [made[v.name] for v in cut], [*(v for _, v in decided), last], given)
+        exact = evaluate(_part(original, cut, mine), given)
+    except ConvcError:
+        return None
+    verdicts = [judge(a, b, truth) for a, b, truth in zip(before, after, exact, strict=True)]
+    if not all(verdict.good for verdict in verdicts):
+        return None
+    # Other bits in between are why the outputs differ: never better than equal.
+    worst = worst_of([Verdict.EQUAL, *verdicts])
+    shown = ", ".join(dict.fromkeys(value.name for value, _ in decided[:3]))
+    return worst, f"jumps where rounding decides; what decides ({shown}) is {worst.value}"
+
+
+def _twins(jumps: Sequence[Op], other: Graph) -> list[Op] | None:
+    """The same jumps in the other model, found by the names of their results.
+
+    None where one is missing, is of another kind, has other attributes or another constant.
+    """
+    makers = {r.name: op for op in other.ops() for r in op.results if r.name}
+    twins: list[Op] = []
+    for op in jumps:
+        named = [r.name for r in op.results if r.name]
+        twin = makers.get(named[0]) if named else None
+        if twin is None or not _same_jump(op, twin):
+            return None
+        twins.append(twin)
+    return twins
+
+
+def _same_jump(op: Op, twin: Op) -> bool:
+    if (op.kind, len(op.operands)) != (twin.kind, len(twin.operands)) or twin.domain:
+        return False
+    if [r.name for r in op.results] != [r.name for r in twin.results]:
+        return False
+    if op.attributes.keys() != twin.attributes.keys() or not all(
+        _same_attribute(value, twin.attributes[key]) for key, value in op.attributes.items()
+    ):
+        return False
+    return all(map(_may_match, op.operands, twin.operands))
+
+
+def _same_attribute(a: Attribute, b: Attribute) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
+    return a == b
+
+
+def _may_match(mine: Value | None, theirs: Value | None) -> bool:
+    """False where two operands are known to differ; computed ones are compared when they run."""
+    if mine is None or theirs is None:
+        return mine is theirs
+    return mine.array is None or (
+        theirs.array is not None and np.array_equal(mine.array, theirs.array)
+    )
+
+
+def _is_jump(op: Op) -> bool:
+    """Kinds in `JUMPS`; besides, casts of numbers to integers and the positions of maxima."""
+    if op.domain:
+        return False
+    if op.kind == "Cast":
+        source, target = op.operands[0], op.result.dtype
+        floating = source is not None and source.dtype is not None and source.dtype.kind == "f"
+        return floating and target is not None and target.kind in "iub"
+    return op.kind in JUMPS or (op.kind == "MaxPool" and len(op.results) > 1)
 
 
 def _jumps_above(graph: Graph, value: Value) -> list[Op]:
@@ -88,11 +163,7 @@ def _jumps_above(graph: Graph, value: Value) -> list[Op]:
     for op in reversed(graph.ops()):
         if op in above:
             above.update(v.op for v in op.operands if v is not None)
-    return [op for op in graph.ops() if op in above and op.kind in JUMPS and not op.domain]
-
-
-def _is_computed(value: Value) -> bool:
-    return value.array is None and value.dtype is not None and value.dtype.kind == "f"
+    return [op for op in graph.ops() if op in above and _is_jump(op)]
 
 
 def _part(graph: Graph, cut: list[Value], values: list[Value]) -> Graph:

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from convc.choose import Objective, by_count
-from convc.errors import UsageError
+from convc.errors import ProofError, UsageError
 from convc.graph import Graph
 from convc.rewrite import Prove, Rewrite, Rule, Select, Size, Stats, first, propose, size_of, sweep
 
@@ -123,6 +123,8 @@ class Pipeline:
             graph: the graph to change.
             context: objective and proofs.
             on_pass: called before each pass with its position and the pass (progress).
+
+        Raises ProofError, naming the pass, where a proof fails; ``graph`` is then as far as it got.
         """
         context = context or Context()
         reports: list[PassReport] = []
@@ -130,7 +132,10 @@ class Pipeline:
             if on_pass is not None:
                 on_pass(i, item)
             version, before = graph.version, size_of(graph, graph.ops())
-            stats = item.run(graph, context)
+            try:
+                stats = item.run(graph, context)
+            except ProofError as error:
+                raise ProofError(f"pass {item}: {error}") from error
             changed = graph.version != version
             after = size_of(graph, graph.ops()) if changed else before
             reports.append(PassReport(str(item), stats, before, after, changed))
@@ -162,8 +167,9 @@ def find_pass(name: str) -> type[Pass]:
     entry = next(iter(entries))
     try:
         loaded = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"pass {name!r} of {entry.value} cannot be loaded: {error}") from error
+    except Exception as error:  # somebody else's module may raise anything while it is imported
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"pass {name!r} of {entry.value} cannot be loaded: {reason}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Pass)):
         raise UsageError(f"{entry.value}, listed as pass {name!r}, is no convc.Pass")
     return loaded
@@ -179,7 +185,10 @@ def options(pass_type: type[Pass]) -> dict[str, tuple[str, str]]:
     """The options of a pass: name → (type, default), as text."""
     hints = get_type_hints(pass_type)
     return {
-        _kebab(f.name): (_print_type(hints[f.name]), _print_value(_default(f)))
+        _kebab(f.name): (
+            _print_type(hints[f.name]),
+            "required" if _is_required(f) else _print_value(_default(f)),
+        )
         for f in fields(pass_type)
     }
 
@@ -206,7 +215,7 @@ class _Parser:
             elif self._peek() == end:
                 return
             else:
-                self._fail("expected ',' between passes")
+                self._fail(f"expected ',' or {end!r}" if end else "expected ',' between passes")
 
     def _pass(self) -> Pass:
         self._spaces()
@@ -224,13 +233,20 @@ class _Parser:
                 self._fail("missing '}'")
             self.at += 1
             values = _convert_options(pass_type, body)
-        return pass_type(**values)
+        missing = [f.name for f in fields(pass_type) if _is_required(f) and f.name not in values]
+        if missing:
+            raise UsageError(f"pass {name!r} needs the option {_kebab(missing[0])}")
+        try:
+            return pass_type(**values)
+        except ValueError as error:  # a value out of the range that the pass itself knows
+            raise UsageError(f"pass {name!r}: {error}") from error
 
     def _choose(self) -> Pass:
         if self._peek() != "(":
             self._fail("expected '(' after choose")
         self.at += 1
-        passes = tuple(self._list(end=")"))
+        self._spaces()
+        passes = () if self._peek() == ")" else tuple(self._list(end=")"))
         self.at += 1
         return Choose(passes)
 
@@ -267,10 +283,10 @@ def _convert_options(pass_type: type[Pass], body: str) -> dict[str, Any]:
 
 def _convert(hint: Any, text: str, where: str) -> Any:
     if get_origin(hint) is Literal:
-        choices = [str(choice) for choice in get_args(hint)]
+        choices = {_print_value(choice): choice for choice in get_args(hint)}
         if text not in choices:
             raise UsageError(f"{where} is one of {', '.join(choices)}, not {text!r}")
-        return text
+        return choices[text]
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         return tuple(_convert(inner, item, where) for item in text.split(",") if item)
@@ -294,10 +310,14 @@ def _print_value(value: Any) -> str:
 
 def _print_type(hint: Any) -> str:
     if get_origin(hint) is Literal:
-        return "|".join(str(choice) for choice in get_args(hint))
+        return "|".join(_print_value(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
         return f"{_print_type(get_args(hint)[0])},..."
     return str(getattr(hint, "__name__", hint))
+
+
+def _is_required(option: Field[Any]) -> bool:
+    return option.default is MISSING and option.default_factory is MISSING
 
 
 def _default(option: Field[Any]) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from convc.conv import ints
 from convc.errors import ProofError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Dim, TensorType, Value
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Dim, Op, TensorType, Value
 from convc.opset import is_linear
 from convc.reference import EvaluationError, evaluate
 from convc.rewrite import Rewrite
@@ -26,6 +26,9 @@ from convc.rewrite import Rewrite
 TOLERANCE = 1e-9
 """Largest difference allowed, relative to the channel's own scale. Float64 rounding over a sum of
 a million terms stays below 1e6 · 2⁻⁵³ ≈ 1e-10; a wrong weight, pad or bias shows at 1e-3."""
+
+MOST = 48
+"""Sizes from which the small ones start at the most: float64 shall not take long."""
 
 LARGEST_TRIED = 4_000_000
 """Elements of an input above which open dims are not made larger for the sake of variety."""
@@ -37,37 +40,49 @@ def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
     Raises ProofError where it exceeds `TOLERANCE` (plus the rewrite's own stated bound), where
     shapes or positions of NaN differ, or where the region cannot be evaluated.
     """
-    region = graph.extract(rewrite.cut, (*rewrite.inputs, *rewrite.outputs))
-    worst = 0.0
-    for trial, feeds in enumerate(_trials(region, np.random.default_rng(seed))):
+    for value, other in zip(rewrite.outputs, rewrite.after.outputs, strict=True):
+        if None not in (value.dtype, other.dtype) and value.dtype != other.dtype:
+            raise ProofError(f"{value!r} is {value.dtype}, its replacement {other.dtype}")
+    region = _with_names(graph.extract(rewrite.cut, (*rewrite.inputs, *rewrite.outputs)))
+    replacement = _with_names(rewrite.after.clone())
+    worst, failure = -1.0, "no size is known at which to evaluate it"
+    for feeds in _trials(region, np.random.default_rng(seed)):
         try:
             values = evaluate(region, feeds)
         except EvaluationError as error:
-            if trial:
-                continue  # a size for which the original does not run either is no evidence
-            raise ProofError(f"the region cannot be evaluated: {error}") from error
+            failure = failure if worst >= 0.0 else str(error)
+            continue  # a size for which the original does not run is no evidence
         given, before = values[: len(rewrite.inputs)], values[len(rewrite.inputs) :]
-        names = [value.name for value in rewrite.after.inputs]
+        names = [value.name for value in replacement.inputs]
+        sizes = ", ".join("x".join(map(str, array.shape)) for array in feeds.values())
         try:
-            after = evaluate(rewrite.after, dict(zip(names, given, strict=True)))
+            after = evaluate(replacement, dict(zip(names, given, strict=True)))
         except EvaluationError as error:
-            raise ProofError(f"the replacement cannot be evaluated: {error}") from error
+            raise ProofError(f"the replacement cannot be evaluated at {sizes}: {error}") from error
         for value, old, new in zip(rewrite.outputs, before, after, strict=True):
             residual = difference(old, new)
             if not residual <= TOLERANCE + rewrite.bound:
-                sizes = {name: array.shape for name, array in feeds.items()}
                 raise ProofError(f"{value!r} differs by {residual:.1e} of its scale at {sizes}")
             worst = max(worst, residual)
+    if worst < 0.0:
+        raise ProofError(f"the region cannot be evaluated: {failure}")
     return worst
+
+
+def _with_names(part: Graph) -> Graph:
+    """Gives the inputs of a private copy names of their own: inside a graph names may repeat."""
+    for i, value in enumerate(part.inputs):
+        value.name = f"input_{i}"
+    return part
 
 
 def difference(before: Array, after: Array) -> float:
     """Largest |before − after|, each channel (axis 1) relative to its own largest magnitude.
 
-    Infinite where shapes, dtypes of integers, or the positions of NaN and infinity differ.
+    Infinite where shapes, dtypes, or the positions of NaN and infinity differ.
     """
     before, after = np.asarray(before), np.asarray(after)
-    if before.shape != after.shape:
+    if before.shape != after.shape or before.dtype != after.dtype:
         return np.inf
     if before.dtype.kind not in "fc":
         return 0.0 if np.array_equal(before, after) else np.inf
@@ -83,8 +98,9 @@ def difference(before: Array, after: Array) -> float:
     scale = np.maximum(
         np.abs(old).max(axis=axes, keepdims=True), np.abs(new).max(axis=axes, keepdims=True)
     )
-    # A channel that cancels to nothing is judged by the scale of the whole tensor's rounding.
-    scale = np.maximum(scale, np.abs(old).max() * 1e-6)
+    # A channel that cancels to nothing is judged by the rounding of the whole tensor: 1e-4 of
+    # its scale times `TOLERANCE` is a thousand units of float64.
+    scale = np.maximum(scale, np.abs(old).max() * 1e-4)
     error = np.abs(old - new)
     relative = np.divide(error, scale, out=np.zeros_like(error), where=error > 0)
     return float(relative.max(initial=0.0))
@@ -100,29 +116,46 @@ def _trials(region: Graph, rng: np.random.Generator) -> Iterator[dict[str, Array
 def _sizes(region: Graph) -> Iterator[Mapping[str, int]]:
     """Sizes for the open dims: the graph's own, then small ones with every residue and border.
 
-    The small ones run over one period of the region's total stride on each open dim in turn, from
-    a size at which the largest kernel's borders still overlap.
+    The small ones run over one period of the region's total stride: from 1, where borders overlap
+    and many regions do not run, from the largest kernel, and from the whole receptive field, where
+    the borders come apart. All dims take the same size, or alternate between two that differ, or
+    differ by a period.
     """
-    names = sorted({d for v in region.inputs for d in (v.shape or ()) if isinstance(d, str)})
+    dims = (d for v in region.inputs for d in (v.shape or ()) if isinstance(d, str))
+    # In the order of the axes, so that height and width are neighbours and alternate.
+    names = list(dict.fromkeys(dims))
     if not names:
         yield {}
         return
     usual = {name: region.sizes.get(name, 8) for name in names}
     if all(_elements(v.shape or (), usual) <= LARGEST_TRIED for v in region.inputs):
         yield usual
-    period = min(prod(max(ints(op, "strides", (1,))) for op in region.ops()), 12)
-    reach = max((_reach(op.operand(1)) for op in region.ops() if op.kind != OUTPUT), default=1)
-    smallest = min(max(reach, 2), 24)
-    for residue, (low, high) in product(range(period), ((0, 1), (1, 0))):
-        yield {
-            name: smallest + residue + (low if i % 2 else high) * period
-            for i, name in enumerate(names)
-        }
+    period, largest, field = _geometry(region)
+    starts = dict.fromkeys((1, min(largest, MOST), min(field, MOST)))
+    for start, residue in product(starts, range(period)):
+        for even, odd in ((0, 0), (0, 1), (1, 0), (period, 0)):
+            size = start + residue
+            yield {name: size + (odd if i % 2 else even) for i, name in enumerate(names)}
 
 
-def _reach(weight: Value | None) -> int:
-    array = None if weight is None else weight.array
-    return max(array.shape[2:], default=1) if array is not None and array.ndim > 2 else 1
+def _geometry(region: Graph) -> tuple[int, int, int]:
+    """Total stride (at most 12), extent of the largest kernel, and the receptive field."""
+    total, largest, field = 1, 1, 1
+    for op in region.ops():
+        extent, stride = _extent(op), max(ints(op, "strides", (1,)), default=1)
+        largest = max(largest, extent)
+        field += (extent - 1) * total
+        total *= stride
+    return min(total, 12), largest, field
+
+
+def _extent(op: Op) -> int:
+    """How many positions an op's kernel reaches over along its longest axis, dilation included."""
+    weight = op.operand(1) if op.kind in ("Conv", "ConvTranspose") else None
+    shape = () if weight is None or weight.shape is None else weight.shape[2:]
+    kernel = [k for k in shape if isinstance(k, int)] or ints(op, "kernel_shape", (1,))
+    dilations = ints(op, "dilations", (1,) * len(kernel))
+    return max((d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=False)), default=1)
 
 
 def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:

@@ -8,7 +8,7 @@ whatever the model stores, so that what is left of an error is not rounding.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -19,11 +19,15 @@ from onnx.reference import ReferenceEvaluator
 
 from convc.errors import ConvcError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Op, Value
+from convc.ir import CONSTANT, INPUT, Array, Op, Value
 from convc.kernels import KERNELS, KernelError
 from convc.onnx_io.exporter import encode_node
 
 _REAL = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+
+
+TYPED = frozenset({"Cast", "EyeLike", "RandomNormal", "RandomUniform", "SequenceEmpty"})
+"""Kinds whose attribute names the element type of their result."""
 
 
 class EvaluationError(ConvcError):
@@ -44,22 +48,23 @@ def evaluate(
 
     Args:
         graph: what to evaluate; memory is freed as soon as a value has no more users.
-        feeds: an array for each graph input, by name.
+        feeds: an array for each graph input, by name; those with a default may be left out.
         wanted: values of the graph.
 
     Raises EvaluationError where an op cannot be evaluated or an input is missing.
     """
     targets = tuple(graph.outputs if wanted is None else wanted)
-    part = [op for op in graph.ops() if op.kind != OUTPUT or op.domain]
-    if wanted is not None:
-        part = _needed(part, targets)
+    part = _needed(graph.ops(), targets)
     pending = Counter(value for op in part for value in op.operands if value is not None)
     pending.update(targets)
     known: dict[Value, Array] = {}
     with np.errstate(all="ignore"):
         for op in part:
             results = _evaluate_op(graph, op, known, feeds)
-            known.update(zip(op.results, results, strict=False))
+            used = [value for value in op.results if pending[value]]
+            if any(value.index >= len(results) for value in used):
+                raise EvaluationError(f"{_label(op)}: gives only {len(results)} of its results")
+            known.update((value, results[value.index]) for value in used)
             for value in {v for v in op.operands if v is not None}:
                 pending[value] -= sum(v is value for v in op.operands)
                 if not pending[value]:
@@ -79,9 +84,10 @@ def _evaluate_op(
     graph: Graph, op: Op, known: Mapping[Value, Array], feeds: Mapping[str, Array]
 ) -> Sequence[Array]:
     if op.kind == INPUT and not op.domain:
-        if op.result.name not in feeds:
+        given = feeds.get(op.result.name, op.default)
+        if given is None:
             raise EvaluationError(f"no data for input {op.result.name!r}")
-        return [widen(np.asarray(feeds[op.result.name]))]
+        return [widen(np.asarray(given))]
     if op.kind == CONSTANT and op.array is not None:
         return [widen(op.array)]
     operands = [None if value is None else known[value] for value in op.operands]
@@ -89,7 +95,9 @@ def _evaluate_op(
         if op.kind == "Cast" and not op.domain:
             return [_cast(op, operands)]
         if op.kind in KERNELS and not op.domain:
-            return KERNELS[op.kind](operands, _kernel_attributes(op), graph.header.opset)
+            # An equal Split says by its results alone into how many parts it splits.
+            attributes = {"num_outputs": len(op.results), **op.attributes}
+            return KERNELS[op.kind](operands, attributes, graph.header.opset)
         return _evaluate_by_onnx(graph, op, operands)
     except EvaluationError:
         raise
@@ -98,13 +106,6 @@ def _evaluate_op(
     except Exception as error:  # onnx.reference raises whatever numpy does
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EvaluationError(f"{_label(op)}: {message}") from error
-
-
-def _kernel_attributes(op: Op) -> Mapping[str, Attribute]:
-    """The attributes; an equal Split says by its results alone into how many parts it splits."""
-    if op.kind != "Split" or "split" in op.attributes or op.operand(1) is not None:
-        return op.attributes
-    return {"num_outputs": len(op.results), **op.attributes}
 
 
 def _cast(op: Op, operands: Sequence[Array | None]) -> Array:
@@ -123,9 +124,11 @@ def _evaluate_by_onnx(graph: Graph, op: Op, operands: Sequence[Array | None]) ->
     results = [f"result_{i}" for i in range(len(op.results))]
     inputs = [n if v is not None else "" for n, v in zip(names, op.inputs, strict=True)]
     node = encode_node(op, inputs, results)
-    _widen_node(node)
+    _widen_nodes([node])
     names += op.captures
     shell = ModelProto.FromString(graph.header.model_shell)
+    for function in shell.functions:
+        _widen_nodes(function.node)
     model = helper.make_model(
         helper.make_graph(
             [node],
@@ -138,32 +141,47 @@ def _evaluate_by_onnx(graph: Graph, op: Op, operands: Sequence[Array | None]) ->
     )
     feeds = {n: v for n, v in zip(names, operands, strict=True) if v is not None}
     outputs = list(ReferenceEvaluator(model).run(None, feeds))
+    if op.kind == "Loop" and not op.domain:
+        # The scan outputs are left out: onnx.reference joins them where the operator stacks them.
+        outputs = outputs[: len(op.inputs) - 2]
     return [widen(value) if isinstance(value, np.ndarray) else value for value in outputs]
 
 
-def _widen_node(node: NodeProto) -> None:
-    """Makes the floating constants inside a node's attributes double, in place."""
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.TENSOR:
-            _widen_tensor(attribute.t)
-        elif attribute.type == AttributeProto.GRAPH:
-            _widen_body(attribute.g)
-        elif attribute.type == AttributeProto.GRAPHS:
-            for body in attribute.graphs:
-                _widen_body(body)
-        elif attribute.name in ("to", "dtype") and attribute.i in _REAL:
-            attribute.i = TensorProto.DOUBLE
+def _widen_nodes(nodes: Iterable[NodeProto]) -> None:
+    """Makes the floating constants inside nodes' attributes double, in place."""
+    for node in nodes:
+        _widen_constant(node)
+        for attribute in node.attribute:
+            _widen_attribute(node, attribute)
+
+
+def _widen_constant(node: NodeProto) -> None:
+    """A Constant that holds plain floats gets a double tensor instead."""
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+        return
+    for attribute in list(node.attribute):
+        if attribute.name in ("value_float", "value_floats") and not attribute.ref_attr_name:
+            value = np.array(helper.get_attribute_value(attribute), np.float64)
+            node.attribute.remove(attribute)
+            node.attribute.append(helper.make_attribute("value", nh.from_array(value)))
+
+
+def _widen_attribute(node: NodeProto, attribute: AttributeProto) -> None:
+    if attribute.type == AttributeProto.TENSOR:
+        _widen_tensor(attribute.t)
+    elif attribute.type == AttributeProto.GRAPH:
+        _widen_body(attribute.g)
+    elif attribute.type == AttributeProto.GRAPHS:
+        for body in attribute.graphs:
+            _widen_body(body)
+    elif node.op_type in TYPED and attribute.name in ("to", "dtype") and attribute.i in _REAL:
+        attribute.i = TensorProto.DOUBLE
 
 
 def _widen_body(body: GraphProto) -> None:
     for tensor in body.initializer:
         _widen_tensor(tensor)
-    for node in body.node:
-        if node.op_type == "Constant" and any(a.name == "value_float" for a in node.attribute):
-            value = nh.from_array(np.array(node.attribute[0].f, np.float64))
-            del node.attribute[:]
-            node.attribute.append(helper.make_attribute("value", value))
-        _widen_node(node)
+    _widen_nodes(body.node)
 
 
 def _widen_tensor(tensor: TensorProto) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import multiprocessing as mp
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import comb
 from statistics import median
 from time import perf_counter
 from typing import Any
 
+from convc.errors import ConvcError
 from convc.feeds import Feeds
 from convc.runtime import Model, RunError, Session, Settings
 
@@ -63,7 +65,7 @@ def run_of(session: Session, feeds: Feeds) -> Run:
 def in_own_process(model: Model, settings: Settings, feeds: Feeds) -> Iterator[Run]:
     """Times runs in a process of its own, where a session's process-wide flags do hold.
 
-    Raises RunError where the session cannot be made there.
+    A run raises RunError where the session cannot be made there, or the process dies.
     """
     context = mp.get_context("spawn")
     here, there = context.Pipe()
@@ -75,7 +77,7 @@ def in_own_process(model: Model, settings: Settings, feeds: Feeds) -> Iterator[R
         try:
             here.send(None)
             answer = here.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        except (EOFError, OSError) as error:
             raise RunError("the process that times the model has died") from error
         if isinstance(answer, str):
             raise RunError(answer)
@@ -88,24 +90,26 @@ def in_own_process(model: Model, settings: Settings, feeds: Feeds) -> Iterator[R
         process.join(timeout=10)
         if process.is_alive():
             process.terminate()
+            process.join()
 
 
 def _serve(pipe: Any, model: Model, settings: Settings, feeds: Feeds) -> None:
     try:
         run = run_of(Session(model, settings), feeds)
-    except RunError as error:
-        pipe.recv()
-        pipe.send(str(error))
-        return
-    while True:
-        try:
+    except ConvcError as error:
+        run = partial(_raise, error)
+    # The pipe ends with the parent, whatever ended it.
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
             pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(run())
-        except RunError as error:
-            pipe.send(str(error))
+            try:
+                pipe.send(run())
+            except ConvcError as error:
+                pipe.send(str(error))
+
+
+def _raise(error: Exception) -> float:
+    raise error
 
 
 def interleave(

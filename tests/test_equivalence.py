@@ -9,12 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.conftest import sample_models
 
 import convc
 from convc.api import DEFAULT_PIPELINE
 from convc.onnx_io import from_bytes, to_bytes
 from convc.pipeline import pass_names
+from tests.conftest import sample_models
 
 SIZES = {
     "sesr_m5_x2": {"height": 24, "width": 17},
