@@ -1,7 +1,8 @@
 """The geometry of Conv, ConvTranspose and pooling ops, read from their attributes.
 
 All the ways in which ONNX says the same (defaults, ``auto_pad``, ``output_shape``) end here, so
-that the passes see numbers only.
+that the passes see numbers only. Where onnxruntime leaves the specification of ``auto_pad``, the
+numbers are onnxruntime's: that is what the user's model computes.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def group_of(op: Op) -> int:
 def conv_geometry(op: Op) -> ConvGeometry | None:
     """The geometry of a Conv; None where it is invalid or a size it depends on is unknown."""
     kernel = _kernel(op)
-    return None if kernel is None else _window(op, kernel, group_of(op))
+    return None if kernel is None else _window(op, kernel, group_of(op), conv=True)
 
 
 def pool_geometry(op: Op) -> ConvGeometry | None:
     """The window of a pooling op (``ceil_mode`` is not part of it); None as for a Conv."""
-    return _window(op, ints(op, "kernel_shape", ()), 1)
+    return _window(op, ints(op, "kernel_shape", ()), 1, conv=False)
 
 
 def transpose_geometry(op: Op) -> TransposeGeometry | None:
@@ -58,9 +59,10 @@ def transpose_geometry(op: Op) -> TransposeGeometry | None:
             s * (size - 1) + o + e - t
             for s, size, o, e, t in zip(strides, known, extra, extent, target, strict=True)
         ]
-        small = [t // 2 for t in total]
-        large = [t - half for t, half in zip(total, small, strict=True)]
-        begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
+        cropped = [max(t, 0) for t in total]
+        begin = [t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in cropped]
+        # What output_shape asks for beyond the full extent comes last; SAME does without it.
+        end = [(t if wanted else c) - b for t, c, b in zip(total, cropped, begin, strict=True)]
     elif mode == "VALID":
         begin = end = (0,) * rank
     group = group_of(op)
@@ -101,7 +103,7 @@ def _kernel(op: Op) -> tuple[int, ...] | None:
     return sizes if len(sizes) == len(weight.shape) - 2 else None
 
 
-def _window(op: Op, kernel: tuple[int, ...], group: int) -> ConvGeometry | None:
+def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvGeometry | None:
     rank = len(kernel)
     ones = (1,) * rank
     strides, dilations = ints(op, "strides", ones), ints(op, "dilations", ones)
@@ -110,12 +112,14 @@ def _window(op: Op, kernel: tuple[int, ...], group: int) -> ConvGeometry | None:
     if mode == "VALID":
         begin = end = (0,) * rank
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        total = _same_pads(_sizes(op.operand(0), rank), kernel, strides, dilations)
+        # Of a pool's window onnxruntime leaves the dilation out.
+        spread = dilations if conv else ones
+        total = _same_pads(_sizes(op.operand(0), rank), kernel, strides, spread)
         if total is None:
             return None
-        small = tuple(t // 2 for t in total)
-        large = tuple(t - t // 2 for t in total)
-        begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
+        begin = [_same_begin(t, upper=mode == "SAME_UPPER", conv=conv) for t in total]
+        # Cropping at the end takes away nothing that a window reads: none is needed.
+        end = [max(t - b, 0) for t, b in zip(total, begin, strict=True)]
     try:
         return ConvGeometry(kernel, strides, dilations, tuple(begin), tuple(end), group)
     except ValueError:
@@ -128,7 +132,10 @@ def _same_pads(
     strides: Sequence[int],
     dilations: Sequence[int],
 ) -> list[int] | None:
-    """Total padding for ``ceil(size / stride)`` outputs; with stride 1 no size is needed."""
+    """Total padding for ``ceil(size / stride)`` outputs; with stride 1 no size is needed.
+
+    Negative where the stride exceeds the kernel and skips the last samples.
+    """
     total: list[int] = []
     for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True):
         extent = d * (k - 1) + 1
@@ -137,8 +144,18 @@ def _same_pads(
         elif size is None:
             return None
         else:
-            total.append(max(0, (-(-size // s) - 1) * s + extent - size))
+            total.append((-(-size // s) - 1) * s + extent - size)
     return total
+
+
+def _same_begin(total: int, *, upper: bool, conv: bool) -> int:
+    """The part of ``total`` that comes first.
+
+    How a negative total is shared out is as observed in onnxruntime: halves are rounded towards
+    zero, and a conv begins as if one sample less were cropped.
+    """
+    shared = total + 1 if conv and total < 0 else total
+    return int((shared if upper else shared + 1) / 2)
 
 
 def _sizes(value: Value | None, rank: int) -> list[int | None]:

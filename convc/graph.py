@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 
 from convc.errors import InvalidGraphError
+from convc.invariants import verify
 from convc.ir import (
     CONSTANT,
     INPUT,
@@ -87,9 +88,13 @@ class Graph:
     @property
     def output_types(self) -> tuple[Type, ...]:
         """The types of the results as declared in the file, else as the values have them."""
-        declared = self.output.attributes["types"]
-        assert isinstance(declared, tuple)
-        return declared or tuple(value.type for value in self.outputs)
+        return self._declared or tuple(value.type for value in self.outputs)
+
+    @property
+    def _declared(self) -> tuple[Type, ...]:
+        types = self.output.attributes["types"]
+        assert isinstance(types, tuple)
+        return types
 
     # -- the three mutators ------------------------------------------------------------------
 
@@ -108,7 +113,12 @@ class Graph:
         captures: tuple[str, ...] = (),
         metadata: Mapping[str, str] = NO_METADATA,
     ) -> Op:
-        """Adds an op with one result for each of ``types`` and returns it."""
+        """Adds an op with one result for each of ``types`` and returns it.
+
+        Raises InvalidGraphError, with nothing added, where an operand is not of this graph.
+        """
+        for operand in operands:
+            self._require(operand)
         op = Op(
             kind,
             tuple(operands),
@@ -126,7 +136,6 @@ class Graph:
         self._digraph.add_node(op)
         for operand in op.operands:
             if operand is not None:
-                self._require(operand)
                 self._digraph.add_edge(operand.op, op)
         if kind == INPUT and not domain:
             self._inputs.append(op)
@@ -135,12 +144,14 @@ class Graph:
 
     def set_operand(self, op: Op, index: int, value: Value | None) -> None:
         """Makes ``value`` the operand of ``op`` at ``index``."""
+        self._require_op(op)
+        self._require(value)
         old = op.operands[index]
         if old is value:
             return
-        if value is not None:
-            self._require(value)
-        op.operands = (*op.operands[:index], value, *op.operands[index + 1 :])
+        operands = list(op.operands)
+        operands[index] = value
+        op.operands = tuple(operands)
         if old is not None and all(v is None or v.op is not old.op for v in op.operands):
             self._digraph.remove_edge(old.op, op)
         if value is not None:
@@ -151,6 +162,7 @@ class Graph:
         """Removes an op that nobody uses; raises InvalidGraphError when somebody does."""
         if op is self.output:
             raise InvalidGraphError("the Output op cannot be erased")
+        self._require_op(op)
         users = list(self._digraph.successors(op))
         if users:
             raise InvalidGraphError(f"{op!r} is still used by {users[0]!r}")
@@ -159,15 +171,22 @@ class Graph:
         self._digraph.remove_node(op)
         self.version += 1
 
-    def _require(self, value: Value) -> None:
-        if value.op not in self._digraph:
+    def _require(self, value: Value | None) -> None:
+        if value is not None and value.op not in self._digraph:
             raise InvalidGraphError(f"{value!r} does not belong to this graph")
+
+    def _require_op(self, op: Op) -> None:
+        if op not in self._digraph:
+            raise InvalidGraphError(f"{op!r} does not belong to this graph")
 
     # -- built on them -----------------------------------------------------------------------
 
-    def add_input(self, name: str, type_: Type, doc: str = "") -> Value:
-        """Adds a graph input."""
-        return self.add(INPUT, types=(type_,), names=(name,), name=name, doc=doc).result
+    def add_input(
+        self, name: str, type_: Type, doc: str = "", default: Array | None = None
+    ) -> Value:
+        """Adds a graph input; ``default`` is what it is worth where nothing is fed."""
+        attributes = {} if default is None else {"default": _read_only(default)}
+        return self.add(INPUT, (), attributes, types=(type_,), names=(name,), doc=doc).result
 
     def add_constant(
         self, array: Array, name: str = "", dtype: np.dtype[Any] | None = None, doc: str = ""
@@ -180,12 +199,9 @@ class Graph:
             dtype: the dtype to store it in, where ``array`` is kept in float64 until proved.
             doc: doc string kept from the file.
         """
-        view = array.view()
-        view.flags.writeable = False
         type_ = TensorType(np.dtype(dtype or array.dtype), tuple(array.shape))
-        return self.add(
-            CONSTANT, (), {"value": view}, types=(type_,), names=(name,), doc=doc
-        ).result
+        attributes = {"value": _read_only(array)}
+        return self.add(CONSTANT, (), attributes, types=(type_,), names=(name,), doc=doc).result
 
     def set_outputs(
         self, values: Sequence[Value], names: Sequence[str], types: Sequence[Type] = ()
@@ -196,12 +212,14 @@ class Graph:
         """
         if len(values) != len(names) or (types and len(types) != len(names)):
             raise InvalidGraphError(f"{len(values)} outputs but {len(names)} names")
-        self._digraph.remove_node(self.output)
         attributes = {"names": tuple(names), "types": tuple(types)}
-        self.output = self.add(OUTPUT, values, attributes, types=())
+        output = self.add(OUTPUT, values, attributes, types=())
+        self._digraph.remove_node(self.output)
+        self.output = output
 
     def uses(self, value: Value) -> list[tuple[Op, int]]:
         """Who uses ``value`` and at which operand; a copy, so the graph may change meanwhile."""
+        self._require(value)
         return [
             (user, i)
             for user in self._digraph.successors(value.op)
@@ -219,6 +237,7 @@ class Graph:
 
     def replace_uses(self, old: Value, new: Value) -> None:
         """Makes every user of ``old`` use ``new``."""
+        self._require(new)
         for user, index in self.uses(old):
             self.set_operand(user, index, new)
 
@@ -238,7 +257,7 @@ class Graph:
 
     def is_dead(self, op: Op) -> bool:
         """True when nobody uses the op and it is neither an input nor the output."""
-        return op.kind not in (INPUT, OUTPUT) and not self._digraph.adj[op]
+        return not op.is_boundary and not self._digraph.adj[op]
 
     def ops(self) -> tuple[Op, ...]:
         """A snapshot in topological order, as near to the order of adding as that allows."""
@@ -269,7 +288,7 @@ class Graph:
     def clone(self) -> Graph:
         """A copy that shares the weights."""
         return self.extract(
-            self.inputs, self.outputs, self.output_names, self.output_types, keep_dead=True
+            self.inputs, self.outputs, self.output_names, self._declared, keep_dead=True
         )
 
     def extract(
@@ -289,12 +308,15 @@ class Graph:
         part._dims = self._dims
         copies: dict[Value, Value] = {}
         for value in inputs:
-            copies[value] = part.add_input(value.name, value.type, value.op.doc)
+            if value.op.is_boundary:
+                _copy_op(part, value.op, copies)
+            else:
+                copies[value] = part.add_input(value.name, value.type)
         order = self.ops() if keep_dead else _needed(inputs, outputs)
         for op in order:
-            if op.kind == OUTPUT or all(result in copies for result in op.results):
+            if op is self.output or (op.results and all(value in copies for value in op.results)):
                 continue
-            if op.kind == INPUT:
+            if op.is_boundary:
                 raise InvalidGraphError(f"{op.result!r} is needed but not an input of the part")
             _copy_op(part, op, copies)
         names = output_names or [value.name for value in outputs]
@@ -309,7 +331,7 @@ class Graph:
         copies = dict(zip(part.inputs, operands, strict=True))
         self.sizes.update({k: v for k, v in part.sizes.items() if k not in self.sizes})
         for op in part.ops():
-            if op.kind in (INPUT, OUTPUT):
+            if op.is_boundary:
                 continue
             if op.array is not None and op.result.dtype != op.array.dtype:
                 cast = op.array.astype(op.result.dtype)
@@ -320,39 +342,13 @@ class Graph:
 
     def verify(self) -> None:
         """Raises InvalidGraphError, naming the op, where an invariant is broken."""
-        if self.output not in self:
-            raise InvalidGraphError("the graph has no Output op")
-        if not nx.is_directed_acyclic_graph(self._digraph):
-            cycle = nx.find_cycle(self._digraph)
-            raise InvalidGraphError("the graph has a cycle through " + repr(cycle[0][0]))
-        for op in self._digraph:
-            self._verify_op(op)
-        names = [value.name for value in self.inputs]
-        for kind, listed in (("input", names), ("output", list(self.output_names))):
-            repeated = {name for name in listed if kind == "input" and listed.count(name) > 1}
-            if repeated:
-                raise InvalidGraphError(f"two {kind}s are named {min(repeated)!r}")
-        if len(self.output_names) != len(self.output.operands):
-            raise InvalidGraphError("the Output op has not one name for each operand")
+        verify(self)
 
-    def _verify_op(self, op: Op) -> None:
-        for i, result in enumerate(op.results):
-            if result.op is not op or result.index != i:
-                raise InvalidGraphError(f"result {i} of {op!r} does not point back at it")
-        if len(op.captures) > len(op.operands):
-            raise InvalidGraphError(f"{op!r} captures more values than it has operands")
-        wanted = {operand.op for operand in op.operands if operand is not None}
-        for operand in op.operands:
-            if operand is not None and operand not in operand.op.results:
-                raise InvalidGraphError(f"{op!r} uses {operand!r}, which its op no longer makes")
-        if wanted != set(self._digraph.predecessors(op)):
-            raise InvalidGraphError(f"the edges into {op!r} are not those of its operands")
-        if op.kind == OUTPUT and op is not self.output:
-            raise InvalidGraphError("the graph has two Output ops")
-        if op.kind == CONSTANT and not op.domain and op.array is None:
-            raise InvalidGraphError(f"{op!r} holds no array")
-        if op.array is not None and op.array.shape != op.result.shape:
-            raise InvalidGraphError(f"the array of {op!r} has not the shape of its type")
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _copy_op(target: Graph, op: Op, copies: dict[Value, Value]) -> None:

@@ -148,6 +148,17 @@ class Op:
         return f"<{self.kind} {self.name or (self.results[0].name if self.results else '')}>"
 
     @property
+    def is_boundary(self) -> bool:
+        """True for the ops that stand for the graph's inputs and its results."""
+        return self.kind in (INPUT, OUTPUT) and not self.domain
+
+    @property
+    def default(self) -> Array | None:
+        """What an ``Input`` op is worth where nothing is fed, else None."""
+        value = self.attributes.get("default") if self.kind == INPUT and not self.domain else None
+        return value if isinstance(value, np.ndarray) else None
+
+    @property
     def result(self) -> Value:
         """The first result (for most kinds the only one)."""
         return self.results[0]

@@ -108,8 +108,9 @@ def spatial_dims(
 ) -> list[Dim]:
     """Output dims of a sliding window: ``size_of(axis, size)`` is the output size of one axis.
 
-    A named dim keeps its name when the window keeps every size (checked on two sizes: the map is
-    affine up to a floor that a change by one would show).
+    A named dim keeps its name when the window keeps every size. Three sizes show that: the map is
+    affine up to a floor, which a change by one would show, and a limit, which a large size does
+    (2^31 − 1 itself is how a Slice says that it has no limit).
     """
     result: list[Dim] = []
     for axis, dim in enumerate(dims):
@@ -117,7 +118,7 @@ def spatial_dims(
             result.append(size_of(axis, dim))
         elif dim is None:
             result.append(None)
-        elif all(size_of(axis, size) == size for size in (1024, 1025)):
+        elif all(size_of(axis, size) == size for size in (1024, 1025, 2**31 - 2)):
             result.append(dim)
         else:
             size = graph.sizes.get(dim)

@@ -201,10 +201,7 @@ class _Parser:
     def pipeline(self) -> list[Pass]:
         if not self.text.strip():
             return []
-        passes = list(self._list(end=""))
-        if self.at != len(self.text):
-            self._fail(f"unexpected {self.text[self.at]!r}")
-        return passes
+        return list(self._list(end=""))
 
     def _list(self, end: str) -> Iterator[Pass]:
         while True:

@@ -16,6 +16,13 @@ settings.register_profile("convc", deadline=None, database=None)
 settings.load_profile("convc")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``--update-golden``; see `tests.golden`."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the outputs of tests/golden/**/*.mlir"
+    )
+
+
 def real_models() -> list[Path]:
     """The real models beside the project; none where the folder is absent."""
     return sorted((SHARED / "models").glob("*.onnx"))

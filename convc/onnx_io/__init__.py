@@ -13,13 +13,22 @@ from convc.files import check_writable, write_whole
 from convc.graph import Graph
 from convc.onnx_io.exporter import CONSTANTS_NEED_IR, export_model
 from convc.onnx_io.importer import import_model, parse_model
+from convc.onnx_io.refresh import refresh_types
 
 LARGEST_FILE = 2**31 - 2**20
 """Protobuf ends at 2 GiB; beyond (less a margin) weights go to a file beside the model."""
 EXTERNAL_FROM = 1024
 """Bytes from which a weight is put into the external file."""
 
-__all__ = ["from_bytes", "identity_model", "load", "save", "to_bytes", "weight_bytes"]
+__all__ = [
+    "from_bytes",
+    "identity_model",
+    "load",
+    "refresh_types",
+    "save",
+    "to_bytes",
+    "weight_bytes",
+]
 
 
 def load(
@@ -80,14 +89,21 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
     check_writable(path)
     graph.verify()
     model = export_model(graph)
+    made = None
     if external_data or weight_bytes(graph) > LARGEST_FILE:
-        _move_weights_out(model, path)
-    write_whole(path, model.SerializeToString(deterministic=True))
+        made = _move_weights_out(model, path)
+    try:
+        write_whole(path, model.SerializeToString(deterministic=True))
+    except BaseException:
+        if made is not None:
+            made.unlink(missing_ok=True)
+        raise
 
 
 def weight_bytes(graph: Graph) -> int:
-    """Bytes of all weights."""
-    return sum(op.array.nbytes for op in graph.ops() if op.array is not None)
+    """Bytes of all weights, defaults of inputs included."""
+    arrays = (op.default if op.array is None else op.array for op in graph.ops())
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _read(path: Path) -> bytes:
@@ -101,20 +117,22 @@ def _read(path: Path) -> bytes:
         raise InvalidModelError(f"{path}: cannot read it: {error.strerror or error}") from error
 
 
-def _move_weights_out(model: ModelProto, path: Path) -> None:
-    """Moves large weights into a file named after their content.
+def _move_weights_out(model: ModelProto, path: Path) -> Path | None:
+    """Moves large weights into a file named after their content; returns it where it is new.
 
     So the old model never sees the new weights: its data file has another name.
     """
     large = [t for t in model.graph.initializer if len(t.raw_data) >= EXTERNAL_FROM]
     if not large:
-        return
+        return None
     digest = hashlib.blake2b(digest_size=8)
     for tensor in large:
         digest.update(tensor.raw_data)
     name = f"{path.stem}.{digest.hexdigest()}.data"
+    target = path.parent / name
+    known = target.exists()
     chunks = [tensor.raw_data for tensor in large]
-    write_whole(path.parent / name, *chunks)
+    write_whole(target, *chunks)
     offset = 0
     for tensor in large:
         length = len(tensor.raw_data)
@@ -123,6 +141,7 @@ def _move_weights_out(model: ModelProto, path: Path) -> None:
         for key, value in (("location", name), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         offset += length
+    return None if known else target
 
 
 def identity_model(opset: int) -> bytes:

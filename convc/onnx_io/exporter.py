@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from convc.errors import InvalidGraphError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Attribute, Op, Opaque, Value
+from convc.ir import CONSTANT, Attribute, Op, Opaque, Type, Value
 from convc.onnx_io.bodies import defined, rename_captured
-from convc.onnx_io.shapes import encode_type
+from convc.onnx_io.shapes import decode_type, encode_type
 from convc.onnx_io.tensors import from_array
 
 CONSTANTS_NEED_IR = 4
@@ -29,20 +29,22 @@ def export_model(graph: Graph) -> ModelProto:
         model.opset_import.add(domain=domain, version=version)
     for key, value in header.metadata.items():
         _set_metadata(model, key, value)
-    model.graph.CopyFrom(GraphProto.FromString(header.graph_shell))
-    model.graph.name = model.graph.name or "graph"
-    _Exporter(graph, model.graph).run()
+    shell = GraphProto.FromString(header.graph_shell)
+    model.graph.CopyFrom(shell)
+    model.graph.name = shell.name or "graph"
+    del model.graph.input[:], model.graph.output[:]
+    _Exporter(graph, model.graph, shell).run()
     return model
 
 
 def encode_node(op: Op, inputs: Iterable[str], outputs: Iterable[str]) -> NodeProto:
     """The node of one op, its operands and results under the given names."""
-    node = NodeProto(
-        op_type=op.kind, domain=op.domain, name=op.name, doc_string=op.doc,
-        input=list(inputs), output=list(outputs),
-    )  # fmt: skip
-    if op.overload:
-        node.overload = op.overload
+    node = NodeProto(op_type=op.kind, input=list(inputs), output=list(outputs))
+    for field, text in (
+        ("domain", op.domain), ("name", op.name), ("doc_string", op.doc), ("overload", op.overload),
+    ):  # fmt: skip
+        if text:
+            setattr(node, field, text)
     for key, value in op.metadata.items():
         node.metadata_props.add(key=key, value=value)
     for name, attribute in op.attributes.items():
@@ -69,28 +71,46 @@ def _set_metadata(model: ModelProto, key: str, value: str) -> None:
     model.metadata_props.add(key=key, value=value)
 
 
+def _has_bodies(op: Op) -> bool:
+    return any(isinstance(value, Opaque) for value in op.attributes.values())
+
+
+def _describe(
+    known: Iterable[ValueInfoProto], name: str, type_: Type, owner: str = ""
+) -> ValueInfoProto:
+    """An entry of the interface, with what the file says of it where that still holds."""
+    entry = ValueInfoProto(name=name)
+    for candidate in known:
+        if candidate.name == name:
+            entry.CopyFrom(candidate)
+    if decode_type(entry.type, owner) != type_:
+        entry.type.CopyFrom(encode_type(type_))
+    return entry
+
+
 class _Exporter:
     """Gives every value a name that is unique in the file, then writes node by node."""
 
-    def __init__(self, graph: Graph, target: GraphProto) -> None:
+    def __init__(self, graph: Graph, target: GraphProto, shell: GraphProto) -> None:
         self.graph = graph
         self.target = target
+        self.shell = shell
         self.bound: dict[Value, str] = {}
         self.taken: set[str] = {""}
 
     def run(self) -> None:
         order = self.graph.ops()
         self._bind_interface()
-        nodes = [op for op in order if op.kind not in (INPUT, CONSTANT, OUTPUT) or op.domain]
-        encoded = {op: encode_node(op, (), ()) for op in nodes if op.captures}
-        for node in encoded.values():
-            self.taken |= defined(node)
+        nodes = [op for op in order if not op.is_boundary and (op.kind != CONSTANT or op.domain)]
+        # A name of a body must not be given to an outer value: the body would mean its own.
+        inner = {op: defined(encode_node(op, (), ())) for op in nodes if _has_bodies(op)}
+        self.taken.update(*inner.values())
         for op in order:
             for result in op.results:
                 self._bind(result)
-        self._write_constants(order)
+        self._write_initializers(order)
         for op in nodes:
-            self._write_node(op, encoded.get(op))
+            self._write_node(op, inner.get(op, set()))
         self._write_outputs()
         self._write_foreign_types(nodes)
 
@@ -100,8 +120,10 @@ class _Exporter:
                 raise InvalidGraphError(f"two inputs are named {value.name!r}")
             self.bound[value] = value.name
             self.taken.add(value.name)
-            entry = self.target.input.add(name=value.name, doc_string=value.op.doc)
-            entry.type.CopyFrom(encode_type(value.type))
+            entry = _describe(self.shell.input, value.name, value.type, value.name)
+            if entry.doc_string != value.op.doc:
+                entry.doc_string = value.op.doc
+            self.target.input.append(entry)
         for value, name in zip(self.graph.outputs, self.graph.output_names, strict=True):
             if value not in self.bound and name not in self.taken:
                 self.bound[value] = name
@@ -110,38 +132,47 @@ class _Exporter:
     def _bind(self, value: Value) -> None:
         if value in self.bound or (not value.name and not self.graph.uses(value)):
             return
-        stem = value.name or f"{value.op.kind}_{value.index}"
+        self.bound[value] = self._fresh(value.name or f"{value.op.kind}_{value.index}")
+
+    def _fresh(self, stem: str) -> str:
         name = stem
         numbers = count(1)
         while name in self.taken:
             name = f"{stem}_{next(numbers)}"
-        self.bound[value] = name
         self.taken.add(name)
+        return name
 
-    def _write_constants(self, order: Iterable[Op]) -> None:
+    def _write_initializers(self, order: Iterable[Op]) -> None:
         for op in order:
-            if op.array is not None:
-                self.target.initializer.append(from_array(op.array, self.bound[op.result]))
+            array = op.default if op.array is None else op.array
+            # A weight that nobody uses and that has no name needs no place in the file.
+            if array is not None and op.result in self.bound:
+                self.target.initializer.append(from_array(array, self.bound[op.result]))
 
-    def _write_node(self, op: Op, body: NodeProto | None) -> None:
+    def _write_node(self, op: Op, inner: set[str]) -> None:
         names = ["" if value is None else self.bound[value] for value in op.operands]
-        inputs = names[: len(names) - len(op.captures)]
+        given = len(names) - len(op.captures)
         outputs = [self.bound.get(result, "") for result in op.results]
-        node = body or encode_node(op, (), ())
-        node.input.extend(inputs)
-        node.output.extend(outputs)
+        node = encode_node(op, names[:given], outputs)
         if op.captures:
-            new = names[len(names) - len(op.captures) :]
-            rename_captured(node, dict(zip(op.captures, new, strict=True)))
+            captured = zip(op.captures, names[given:], strict=True)
+            rename_captured(node, {old: self._outside(old, new, inner) for old, new in captured})
         self.target.node.append(node)
+
+    def _outside(self, old: str, new: str, inner: set[str]) -> str:
+        """A name for a captured value under which its op's bodies do not know another value."""
+        if new == old or new not in inner:
+            return new
+        alias = self._fresh(f"{new}_captured")
+        self.target.node.append(helper.make_node("Identity", [new], [alias], name=alias))
+        return alias
 
     def _write_outputs(self) -> None:
         copied: set[str] = set()
         for value, name, type_ in zip(
             self.graph.outputs, self.graph.output_names, self.graph.output_types, strict=True
         ):
-            entry = self.target.output.add(name=name)
-            entry.type.CopyFrom(encode_type(type_))
+            self.target.output.append(_describe(self.shell.output, name, type_))
             if self.bound[value] != name and name not in copied:
                 copied.add(name)
                 self.target.node.append(

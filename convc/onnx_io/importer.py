@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from convc.errors import InvalidModelError
 from convc.graph import Graph
-from convc.ir import Array, Attribute, Header, Opaque, Type, Value
-from convc.onnx_io.bodies import captured
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Opaque, Type, Value
+from convc.onnx_io.bodies import bodies, captured, tensors
 from convc.onnx_io.shapes import decode_type, infer
 from convc.onnx_io.tensors import from_array, to_array, to_dense
 
@@ -35,7 +36,23 @@ def parse_model(data: bytes, where: str) -> ModelProto:
         ) from error
     if not model.HasField("graph") or not (model.opset_import or model.ir_version):
         raise InvalidModelError(f"{where}: not an ONNX model (it holds no graph)")
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise InvalidModelError(f"{where}: a broken ONNX model (it holds names that are no text)")
     return model
+
+
+def _texts(message: Message) -> Iterator[str | bytes]:
+    """All strings of a message. What is no UTF-8 comes as bytes, and no name may be that."""
+    if isinstance(message, TensorProto):
+        yield message.name  # the fields of a tensor are copied when they are listed
+        return
+    for descriptor, value in message.ListFields():
+        values = value if descriptor.is_repeated else (value,)
+        if descriptor.type == FieldDescriptor.TYPE_STRING:
+            yield from values
+        elif descriptor.type == FieldDescriptor.TYPE_MESSAGE:
+            for inner in values:
+                yield from _texts(inner)
 
 
 def import_model(
@@ -51,23 +68,24 @@ def import_model(
         model: the parsed file.
         folder: where external data is looked for.
         sizes: sizes for open dims, by name.
-        keep_initializer_inputs: keep weights that are also graph inputs as inputs (their default
-            value is lost); otherwise they become constants, as onnxruntime wants them for speed.
+        keep_initializer_inputs: keep weights that are also graph inputs as inputs with a default;
+            otherwise they become constants, as onnxruntime wants them for speed.
     """
     opsets = {_domain(entry.domain): int(entry.version) for entry in model.opset_import}
-    _check_opset(opsets)
+    _check_opset(opsets, model.graph)
+    _embed_external(model, folder)
     weights = _take_weights(model.graph, folder)
-    listed = [value for value in model.graph.input if value.name not in weights]
-    if keep_initializer_inputs:
-        listed = list(model.graph.input)
-    else:
-        _replace(model.graph.input, listed)
+    if not keep_initializer_inputs:
+        _keep(model.graph.input, [v for v in model.graph.input if v.name not in weights])
+    listed = list(model.graph.input)
     types = infer(_skeleton(model), sizes)
     graph = Graph(_header(model, opsets), types.sizes)
     values: dict[str, Value] = {}
     for entry in listed:
+        if not entry.name or entry.name in values:
+            raise InvalidModelError(f"two inputs are named {entry.name!r}, or one has no name")
         values[entry.name] = graph.add_input(
-            entry.name, types.by_name[entry.name], entry.doc_string
+            entry.name, types.by_name[entry.name], entry.doc_string, weights.get(entry.name)
         )
     for name, array in weights.items():
         if name not in values:
@@ -112,11 +130,13 @@ def _decode_attribute(entry: AttributeProto, folder: Path | None) -> Attribute:
     return Opaque(entry.SerializeToString())
 
 
-def _check_opset(opsets: Mapping[str, int]) -> None:
+def _check_opset(opsets: Mapping[str, int], graph: GraphProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     version = opsets.get("", None)
     if version is None:
-        return
+        if all(_domain(node.domain) for node in graph.node):
+            return
+        raise InvalidModelError("the model does not say which opset its nodes are of")
     if version > newest:
         raise InvalidModelError(
             f"opset {version} is newer than this onnx knows ({newest}): "
@@ -135,6 +155,8 @@ def _header(model: ModelProto, opsets: Mapping[str, int]) -> Header:
     model_shell.CopyFrom(_without(model, "graph"))
     graph = model.graph
     graph_shell = GraphProto(name=graph.name, doc_string=graph.doc_string)
+    graph_shell.input.extend(graph.input)
+    graph_shell.output.extend(graph.output)
     graph_shell.quantization_annotation.extend(graph.quantization_annotation)
     if hasattr(graph, "metadata_props"):
         graph_shell.metadata_props.extend(graph.metadata_props)
@@ -160,6 +182,15 @@ def _without(model: ModelProto, field: str) -> ModelProto:
     return shell
 
 
+def _embed_external(model: ModelProto, folder: Path | None) -> None:
+    """Reads what function and subgraph bodies keep outside: they pass through as they are."""
+    nodes = [node for node in model.graph.node if any(bodies(node))]
+    nodes += [node for function in model.functions for node in function.node]
+    for tensor in tensors(nodes):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor.CopyFrom(from_array(to_array(tensor, folder), tensor.name))
+
+
 def _take_weights(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
     """The initialisers as arrays; the large ones are emptied in ``graph``."""
     weights: dict[str, Array] = {}
@@ -168,22 +199,23 @@ def _take_weights(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
             raise InvalidModelError(f"two weights are named {tensor.name!r}")
         weights[tensor.name] = to_array(tensor, folder)
     for sparse in graph.sparse_initializer:
+        if sparse.values.name in weights:
+            raise InvalidModelError(f"two weights are named {sparse.values.name!r}")
         weights[sparse.values.name] = to_dense(sparse, folder)
-        dense = helper.make_tensor(
-            sparse.values.name, sparse.values.data_type, list(sparse.dims), b"", raw=True
-        )
-        graph.initializer.append(dense)
+        tensor = TensorProto(name=sparse.values.name, data_type=sparse.values.data_type)
+        tensor.dims.extend(sparse.dims)
+        graph.initializer.append(hollow(tensor))
     del graph.sparse_initializer[:]
     for tensor in graph.initializer:
         array = weights[tensor.name]
         if array.size > SMALL_WEIGHT:
-            tensor.CopyFrom(_hollow(tensor))
+            tensor.CopyFrom(hollow(tensor))
         elif tensor.data_location == TensorProto.EXTERNAL:
             tensor.CopyFrom(from_array(array, tensor.name))
     return weights
 
 
-def _hollow(tensor: TensorProto) -> TensorProto:
+def hollow(tensor: TensorProto) -> TensorProto:
     """The tensor without its data, in the one way that shape inference accepts."""
     hollow = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=list(tensor.dims))
     hollow.data_location = TensorProto.EXTERNAL
@@ -203,7 +235,7 @@ def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
-def _replace(field: object, entries: list[onnx.ValueInfoProto]) -> None:
+def _keep(field: object, entries: list[onnx.ValueInfoProto]) -> None:
     copies = [onnx.ValueInfoProto.FromString(entry.SerializeToString()) for entry in entries]
     del field[:]  # type: ignore[attr-defined]
     field.extend(copies)  # type: ignore[attr-defined]
@@ -256,12 +288,15 @@ def _add_node(
     types: Mapping[str, Type],
     folder: Path | None,
 ) -> None:
-    if node.op_type == "Constant" and not _domain(node.domain):
+    if node.op_type in (INPUT, OUTPUT, "") and not _domain(node.domain):
+        raise InvalidModelError(f"node {_label(node)} is of no kind that ONNX knows")
+    if node.op_type == CONSTANT and not _domain(node.domain):
         array = _constant(node, folder)
-        if array is not None:
-            name = node.output[0]
-            values[name] = graph.add_constant(array, name, doc=node.doc_string)
-            return
+        if array is None:
+            raise InvalidModelError(f"node {_label(node)} holds no value")
+        name = node.output[0]
+        values[name] = graph.add_constant(array, name, doc=node.doc_string)
+        return
     names = captured(node)
     missing = [name for name in (*node.input, *names) if name and name not in values]
     if missing:
@@ -291,11 +326,10 @@ def _constant(node: NodeProto, folder: Path | None) -> Array | None:
         return to_array(entry.t, folder)
     if entry.name == "sparse_value":
         return to_dense(entry.sparse_tensor, folder)
-    value = helper.get_attribute_value(entry)
     if entry.name in ("value_float", "value_floats"):
-        return np.array(value, np.float32)
+        return np.array(entry.f if entry.name == "value_float" else entry.floats, np.float32)
     if entry.name in ("value_int", "value_ints"):
-        return np.array(value, np.int64)
+        return np.array(entry.i if entry.name == "value_int" else entry.ints, np.int64)
     if entry.name in ("value_string", "value_strings"):
-        return np.array(value, object)
+        return np.array(entry.s if entry.name == "value_string" else list(entry.strings), object)
     return None

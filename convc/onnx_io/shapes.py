@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import onnx
-from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto
 
 from convc.errors import UsageError
 from convc.ir import Dim, OpaqueType, TensorType, Type
@@ -95,13 +95,31 @@ def infer(skeleton: ModelProto, wanted: Mapping[str, int]) -> Types:
             )
         open_dims[key] = size
     types.sizes.update(open_dims)
-    declared = _run(skeleton)
-    for value in declared:
-        types.by_name.setdefault(value.name, decode_type(value.type))
+    said = _dim_names(skeleton)
+    if open_dims:
+        # A shape without a name may be that of the one run which an exporter traced; onnxruntime
+        # does not mind that it is wrong at other sizes.
+        _forget_later_shapes(skeleton.graph, keep_named=True)
+    for value in _run(skeleton):
+        types.by_name.setdefault(value.name, _as_unnamed(decode_type(value.type), said))
     if open_dims:
         _pin(skeleton, open_dims)
         _name_open_dims(types, {value.name: decode_type(value.type) for value in _run(skeleton)})
     return types
+
+
+def _dim_names(model: ModelProto) -> set[str]:
+    graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    return {dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim}
+
+
+def _as_unnamed(type_: Type, said: set[str]) -> Type:
+    """Marks the names that inference made up, and the file does not say, as convc's own."""
+    if not isinstance(type_, TensorType) or type_.shape is None:
+        return type_
+    dims = (UNNAMED + d if isinstance(d, str) and d not in said else d for d in type_.shape)
+    return TensorType(type_.dtype, tuple(dims))
 
 
 def _run(skeleton: ModelProto) -> list[ValueInfoProto]:
@@ -144,9 +162,14 @@ def _pin(skeleton: ModelProto, sizes: Mapping[str, int]) -> None:
         for entry, dim in zip(value.type.tensor_type.shape.dim, type_.shape, strict=True):
             if isinstance(dim, str):
                 entry.dim_value = sizes[dim]
-    del skeleton.graph.value_info[:]
-    for value in skeleton.graph.output:
-        if value.type.HasField("tensor_type"):
+    _forget_later_shapes(skeleton.graph, keep_named=False)
+
+
+def _forget_later_shapes(graph: GraphProto, *, keep_named: bool) -> None:
+    """Leaves only the element types of results; with ``keep_named`` the shapes with a name, too."""
+    for value in (*graph.value_info, *graph.output):
+        named = any(dim.dim_param for dim in value.type.tensor_type.shape.dim)
+        if value.type.HasField("tensor_type") and not (named and keep_named):
             value.type.tensor_type.ClearField("shape")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from convc.errors import InvalidModelError
 from convc.ir import Array
 
-_SUB_BYTE_BITS = {
-    TensorProto.INT4: 4,
-    TensorProto.UINT4: 4,
-    TensorProto.FLOAT4E2M1: 4,
+_PACKED_BITS = {
+    getattr(TensorProto, name): bits
+    for name, bits in (("INT4", 4), ("UINT4", 4), ("FLOAT4E2M1", 4), ("INT2", 2), ("UINT2", 2))
+    if hasattr(TensorProto, name)
 }
+"""Bits of the types that share bytes; older versions of onnx know fewer of them."""
 
 
 def to_dtype(elem_type: int) -> np.dtype[Any]:
@@ -41,11 +43,13 @@ def to_array(tensor: TensorProto, folder: Path | None) -> Array:
     External data is mapped, not read; ``folder`` is the model's own, None where there is none.
     """
     try:
+        if min(tensor.dims, default=0) < 0:
+            raise ValueError(f"a negative size in {tuple(tensor.dims)}")
         if tensor.data_location == TensorProto.EXTERNAL:
-            return _map_external(tensor, folder)
+            return _read_external(tensor, folder)
         return np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError, KeyError) as error:
-        message = str(error).splitlines()[0]
+    except (ValueError, TypeError, KeyError, OSError, RuntimeError, OverflowError) as error:
+        message = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidModelError(f"weight {tensor.name!r} is broken: {message}") from error
 
 
@@ -53,14 +57,13 @@ def to_dense(sparse: onnx.SparseTensorProto, folder: Path | None) -> Array:
     """The dense array of a sparse tensor (linear or coordinate indices)."""
     values = to_array(sparse.values, folder)
     indices = to_array(sparse.indices, folder)
-    shape = tuple(sparse.dims)
-    dense = np.zeros(shape, values.dtype)
     try:
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
         if indices.ndim == 1:
             dense.reshape(-1)[indices] = values
         else:
             dense[tuple(indices.T)] = values
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, MemoryError) as error:
         raise InvalidModelError(
             f"sparse weight {sparse.values.name!r} is broken: {error}"
         ) from error
@@ -72,29 +75,39 @@ def from_array(array: Array, name: str) -> TensorProto:
     return numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
 
 
-def _map_external(tensor: TensorProto, folder: Path | None) -> Array:
+def _read_external(tensor: TensorProto, folder: Path | None) -> Array:
+    """Maps external data; what is packed into shared bytes is read and unpacked instead."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     where = f"external data of weight {tensor.name!r}"
+    path = _external_path(where, entries.get("location", ""), folder)
+    shape = tuple(tensor.dims)
+    dtype = to_dtype(tensor.data_type)
+    if dtype == np.dtype(object):
+        raise InvalidModelError(f"{where}: strings are not read from outside")
+    count = prod(shape)
+    bits = _PACKED_BITS.get(tensor.data_type, 8 * dtype.itemsize)
+    needed = -(-count * bits // 8)
+    offset = int(entries.get("offset", 0))
+    length = int(entries.get("length", needed))
+    if offset < 0 or length != needed:
+        raise InvalidModelError(f"{where}: length {length} does not fit shape {shape} of {dtype}")
+    if offset + length > path.stat().st_size:
+        raise InvalidModelError(f"{where}: {path.name!r} ends before byte {offset + length}")
+    if not count:
+        return np.zeros(shape, dtype)
+    raw = np.memmap(path, np.uint8, mode="r", offset=offset, shape=(length,))
+    if tensor.data_type not in _PACKED_BITS:
+        return raw.view(dtype).reshape(shape)
+    packed = TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw.tobytes())
+    return np.asarray(numpy_helper.to_array(packed))
+
+
+def _external_path(where: str, location: str, folder: Path | None) -> Path:
     if folder is None:
         raise InvalidModelError(f"{where}: a model from memory has no folder to find it in")
-    location = entries.get("location", "")
     path = (folder / location).resolve()
     if not location or os.path.isabs(location) or not path.is_relative_to(folder.resolve()):
         raise InvalidModelError(f"{where} points outside the model's folder: {location!r}; refused")
     if not path.is_file():
         raise InvalidModelError(f"{where} is missing: put {location!r} beside the model")
-    shape = tuple(tensor.dims)
-    dtype = to_dtype(tensor.data_type)
-    if tensor.data_type in _SUB_BYTE_BITS or dtype == np.dtype(object):
-        raise InvalidModelError(f"{where}: strings and 4-bit types are not read from outside")
-    offset = int(entries.get("offset", 0))
-    count = int(np.prod(shape, dtype=np.int64))
-    length = int(entries.get("length", count * dtype.itemsize))
-    if min(shape, default=0) < 0 or offset < 0 or length != count * dtype.itemsize:
-        raise InvalidModelError(f"{where}: length {length} does not fit shape {shape} of {dtype}")
-    if offset + length > path.stat().st_size:
-        raise InvalidModelError(f"{where}: {location!r} ends before byte {offset + length}")
-    if not count:
-        return np.zeros(shape, dtype)
-    raw = np.memmap(path, np.uint8, mode="r", offset=offset, shape=(length,))
-    return raw.view(dtype).reshape(shape)
+    return path

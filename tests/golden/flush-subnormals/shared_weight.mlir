@@ -1,0 +1,22 @@
+// Another user of the weight keeps it as it was.
+// passes: flush-subnormals
+// rewrites: 1
+
+module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
+  func.func @main_graph(%x: tensor<1x2x4x4xf32> {onnx.name = "x"}) -> (tensor<1x2x4x4xf32> {onnx.name = "y"}, tensor<2x2x1x1xf32> {onnx.name = "w"}) {
+    %w = "onnx.Constant"() {value = dense<[[[[1.0]], [[1.0e-40]]], [[[-0.5]], [[2.0]]]]> : tensor<2x2x1x1xf32>} : () -> tensor<2x2x1x1xf32>
+    %y = "onnx.Conv"(%x, %w) : (tensor<1x2x4x4xf32>, tensor<2x2x1x1xf32>) -> tensor<1x2x4x4xf32>
+    func.return %y, %w : tensor<1x2x4x4xf32>, tensor<2x2x1x1xf32>
+  }
+}
+
+// -----
+
+module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
+  func.func @main_graph(%x: tensor<1x2x4x4xf32> {onnx.name = "x"}) -> (tensor<1x2x4x4xf32> {onnx.name = "y"}, tensor<2x2x1x1xf32> {onnx.name = "w"}) {
+    %w = "onnx.Constant"() {value = dense<[[[[1.0]], [[1.0e-40]]], [[[-0.5]], [[2.0]]]]> : tensor<2x2x1x1xf32>} : () -> tensor<2x2x1x1xf32>
+    %w_1 = "onnx.Constant"() {value = dense<[[[[1.0]], [[0.0]]], [[[-0.5]], [[2.0]]]]> : tensor<2x2x1x1xf32>, onnx.names = ["w"]} : () -> tensor<2x2x1x1xf32>
+    %y = "onnx.Conv"(%x, %w_1) {onnx_node_name = "y"} : (tensor<1x2x4x4xf32>, tensor<2x2x1x1xf32>) -> tensor<1x2x4x4xf32>
+    func.return %y, %w : tensor<1x2x4x4xf32>, tensor<2x2x1x1xf32>
+  }
+}
