@@ -84,23 +84,27 @@ def same(_graph: Graph, op: Op) -> Sequence[Dim] | None:
     return _shape(op)
 
 
-def broadcast(_graph: Graph, op: Op) -> Sequence[Dim] | None:
-    """Numpy's broadcast over all operands; two different names are taken to be the same size."""
+def broadcast(graph: Graph, op: Op) -> Sequence[Dim] | None:
+    """Numpy's broadcast over all operands; of two names either may be 1, so it gets a new one."""
     shapes = [_shape(op, i) for i in range(len(op.inputs))]
     known = [shape for shape in shapes if shape is not None]
     if len(known) != len(shapes):
         return None
     rank = max(len(shape) for shape in known)
     padded = [(1,) * (rank - len(shape)) + shape for shape in known]
-    return [_broadcast_dim(column) for column in zip(*padded, strict=True)]
+    return [_broadcast_dim(graph, column) for column in zip(*padded, strict=True)]
 
 
-def _broadcast_dim(column: Sequence[Dim]) -> Dim:
+def _broadcast_dim(graph: Graph, column: Sequence[Dim]) -> Dim:
     numbers = [d for d in column if isinstance(d, int) and d != 1]
     if numbers:
         return numbers[0]
-    names = [d for d in column if d != 1]
-    return names[0] if names else 1
+    names = list(dict.fromkeys(d for d in column if d != 1))
+    if len(names) < 2:
+        return names[0] if names else 1
+    sizes = [graph.sizes.get(name) for name in names if isinstance(name, str)]
+    known = [size for size in sizes if size is not None]
+    return graph.new_dim(max(known)) if len(known) == len(names) else None
 
 
 def spatial_dims(
@@ -168,13 +172,13 @@ def _gemm(_graph: Graph, op: Op) -> Sequence[Dim] | None:
     return [a[1 if op.attributes.get("transA") else 0], b[0 if op.attributes.get("transB") else 1]]
 
 
-def _matmul(_graph: Graph, op: Op) -> Sequence[Dim] | None:
+def _matmul(graph: Graph, op: Op) -> Sequence[Dim] | None:
     a, b = _shape(op), _shape(op, 1)
     if a is None or b is None or len(a) < 2 or len(b) < 2:
         return None
     rank = max(len(a), len(b)) - 2
     batch = [
-        _broadcast_dim(pair)
+        _broadcast_dim(graph, pair)
         for pair in zip(
             (1,) * (rank - len(a) + 2) + a[:-2], (1,) * (rank - len(b) + 2) + b[:-2], strict=True
         )

@@ -56,6 +56,8 @@ class Session:
         options.intra_op_num_threads = settings.threads or physical_cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        # Threads that spin after a run take the core from the model that is timed next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if settings.denormal_as_zero:
             options.add_session_config_entry("session.set_denormal_as_zero", "1")
         source = model if isinstance(model, bytes) else str(model)

@@ -41,12 +41,19 @@ def test_a_model_goes_through_bit_identical(path: Path, tmp_path: Path) -> None:
 def test_a_second_trip_changes_nothing_and_most_types_are_known(path: Path) -> None:
     graph = load(path)
     once = to_bytes(graph)
-    assert to_bytes(from_bytes(once)) == once
+    # A type that the file says may let inference find the type of another value.
+    assert without_types(to_bytes(from_bytes(once))) == without_types(once)
     values = [value for op in graph.ops() for value in op.results]
     ranked = [value for value in values if value.shape is not None]
     assert len(ranked) > 0.8 * len(values)
     named = [dim for value in graph.inputs for dim in value.shape or () if isinstance(dim, str)]
     assert all(graph.sizes[dim] > 0 for dim in named)
+
+
+def without_types(data: bytes) -> ModelProto:
+    model = ModelProto.FromString(data)
+    del model.graph.value_info[:]
+    return model
 
 
 def shrink(model: ModelProto) -> ModelProto:
