@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convc.errors import ConvcError
     from convc.graph import Graph
     from convc.judge import Verdict
-    from convc.onnx_io import load, save
+    from convc.model_files import load, save
     from convc.pipeline import Choose, Context, Pass, Pipeline
 
 _HOMES = {
@@ -33,9 +33,9 @@ _HOMES = {
     "Pipeline": "convc.pipeline",
     "Result": "convc.api",
     "Verdict": "convc.judge",
-    "load": "convc.onnx_io",
+    "load": "convc.model_files",
     "optimize": "convc.api",
-    "save": "convc.onnx_io",
+    "save": "convc.model_files",
     "verify": "convc.api",
 }
 

@@ -14,9 +14,11 @@ from convc.costs import Summary, summarise
 from convc.errors import InvalidModelError, UsageError
 from convc.feeds import Case, Data, as_cases, data_sizes
 from convc.graph import Graph
+from convc.instruments import Progress, passes_of, write_reproducer
 from convc.judge import Verdict
-from convc.onnx_io import LARGEST_FILE, load, to_bytes, weight_bytes
-from convc.pipeline import Context, PassReport, Pipeline
+from convc.model_files import TEXT, load, read_text, runnable
+from convc.onnx_io import LARGEST_FILE, to_bytes, weight_bytes
+from convc.pipeline import Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
 from convc.runtime import Model, newest_opset, version
 from convc.sizes import load_runnable
@@ -28,7 +30,7 @@ DEFAULT_PIPELINE = (
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
 Verify = Literal["off", "model", "each"]
-Progress = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Result:
         after: cost of the rewritten one.
         comparison: how the two compare; None where that was switched off.
         culprit: the pass found guilty where they differ.
+        reproducer: the file that reproduces it, where one was asked for.
     """
 
     graph: Graph
@@ -52,6 +55,7 @@ class Result:
     after: Summary
     comparison: Comparison | None
     culprit: str = ""
+    reproducer: Path | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -70,13 +74,16 @@ def optimize(
     verify: Verify = "model",
     seed: int = 0,
     keep_initializer_inputs: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: Say | None = None,
+    instruments: Sequence[Instrument] = (),
+    reproducer: Path | None = None,
 ) -> Result:
     """Rewrites a model and verifies that the result computes the same.
 
     Args:
         model: path of an ONNX file, or a graph (which is not changed).
-        passes: a pipeline or its text; by default `DEFAULT_PIPELINE`.
+        passes: a pipeline or its text; by default the one that an .mlir file says it is meant
+            for, else `DEFAULT_PIPELINE`.
         objective: what ``choose(...)`` lowers.
         data: inputs to verify on, besides those that are made up: a dict of arrays by input name,
             a list of such dicts, or the path of an .npz, an .npy or a folder of these.
@@ -87,40 +94,49 @@ def optimize(
         seed: of the made-up inputs.
         keep_initializer_inputs: keep weights that are also graph inputs as inputs.
         on_progress: called with a few words on what is being done.
+        instruments: watch the passes.
+        reproducer: where the graph before a pass that raises, or whose result differs, is saved
+            together with the passes that were still to run; ``convc optimize`` takes that file.
 
-    Raises InvalidModelError and UsageError for bad input, ProofError where a single rewrite's
-    proof fails (``verify="each"``).
+    Raises InvalidModelError and UsageError for bad input, PassError where a pass raises,
+    ProofError where a single rewrite's proof fails (``verify="each"``).
     """
     say = on_progress or (lambda _: None)
     say("reading")
     original, cases = _read(model, data, dict(sizes or {}), keep_initializer_inputs)
     _check_opset(original)
-    pipeline = (
-        passes if isinstance(passes, Pipeline) else Pipeline.parse(passes or DEFAULT_PIPELINE)
-    )
+    pipeline = passes if isinstance(passes, Pipeline) else Pipeline.parse(_text(model, passes))
     prover = partial(prove, seed=seed) if verify == "each" else None
     context = Context(objective, prover)
     graph = original.clone()
-    reports = pipeline.run(graph, context, lambda i, p: say(f"pass {i + 1}: {p.name}"))
+    try:
+        reports = pipeline.run(graph, context, [Progress(say), *instruments])
+    except PassError as error:
+        saved = _reproduce(reproducer, original, pipeline, error.number, context)
+        hint = "" if saved is None else f"; to reproduce: {saved}"
+        raise type(error)(error.number, f"{error}{hint}") from error
     graph.verify()
     before = summarise(_with_types_of(original, graph))
     result = Result(_signed(graph, pipeline), pipeline, reports, before, summarise(graph), None)
     if verify == "off":
         return result
     say("verifying")
-    source: Model = model if not isinstance(model, Graph) else _serialised(original)
-    first = Subject(source, original)
+    first = Subject(_source(model, original), original)
 
     def against(changed: Graph) -> Comparison:
         other = Subject(_serialised(changed), changed)
         return compare(first, other, data=cases, tolerance=tolerance, seed=seed)
 
     comparison = against(graph)
-    culprit = ""
-    if comparison.verdict is Verdict.DIFFERENT:
-        say("looking for the pass at fault")
-        culprit = _find_culprit(original, pipeline, context, against)
-    return replace(result, comparison=comparison, culprit=culprit)
+    if comparison.verdict is not Verdict.DIFFERENT:
+        return replace(result, comparison=comparison)
+    say("looking for the pass at fault")
+    guilty = _find_culprit(original, pipeline, context, against)
+    if guilty is None:
+        return replace(result, comparison=comparison, culprit="import and export")
+    saved = _reproduce(reproducer, original, pipeline, guilty, context)
+    culprit = str(pipeline.passes[guilty])
+    return replace(result, comparison=comparison, culprit=culprit, reproducer=saved)
 
 
 def verify(
@@ -147,8 +163,7 @@ def verify(
     original, cases = _read(a, data, dict(sizes or {}))
     other = b if isinstance(b, Graph) else load(b)
     first, second = (
-        Subject(_serialised(model) if isinstance(model, Graph) else model, graph)
-        for model, graph in ((a, original), (b, other))
+        Subject(_source(model, graph), graph) for model, graph in ((a, original), (b, other))
     )
     return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
 
@@ -180,6 +195,31 @@ def _check_opset(graph: Graph) -> None:
             f"opset {graph.header.opset} is newer than what onnxruntime {version()} runs "
             f"({newest}): upgrade onnxruntime, or export with an older opset"
         )
+
+
+def _text(model: str | Path | Graph, passes: str | None) -> str:
+    if passes is not None:
+        return passes
+    if not isinstance(model, Graph) and Path(model).suffix == TEXT:
+        return passes_of(read_text(Path(model))) or DEFAULT_PIPELINE
+    return DEFAULT_PIPELINE
+
+
+def _source(model: str | Path | Graph, graph: Graph) -> Model:
+    """What onnxruntime runs as the original: the file itself wherever it can."""
+    return _serialised(graph) if isinstance(model, Graph) else runnable(model)
+
+
+def _reproduce(
+    path: Path | None, original: Graph, pipeline: Pipeline, number: int, context: Context
+) -> Path | None:
+    """Saves the graph before the pass at ``number``, made anew: passes are deterministic."""
+    if path is None:
+        return None
+    graph = original.clone()
+    Pipeline(pipeline.passes[:number]).run(graph, context)
+    write_reproducer(path, graph, Pipeline(pipeline.passes[number:]))
+    return path
 
 
 def _serialised(graph: Graph) -> bytes:
@@ -219,13 +259,14 @@ def _find_culprit(
     pipeline: Pipeline,
     context: Context,
     against: Callable[[Graph], Comparison],
-) -> str:
+) -> int | None:
     """The first pass after which the model is different, by bisection over the pipeline's prefixes.
 
-    Passes are deterministic, so a prefix run again gives the same graph again.
+    Passes are deterministic, so a prefix run again gives the same graph again. None where the model
+    is different before any pass.
     """
     if against(original.clone()).verdict is Verdict.DIFFERENT:
-        return "import and export"
+        return None
     good, bad = 0, len(pipeline.passes)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -235,4 +276,4 @@ def _find_culprit(
             bad = middle
         else:
             good = middle
-    return str(pipeline.passes[bad - 1])
+    return bad - 1

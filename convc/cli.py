@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from typing import NoReturn
 
 from convc.errors import ConvcError, ProofError
 from convc.version import __version__
 
-COMMANDS = ("optimize", "verify", "bench", "passes")
+COMMANDS = ("optimize", "verify", "bench", "print", "passes")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,10 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0 done, 1 models differ, 2 bad input or usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(_known_command(arguments))
-    from convc import commands  # noqa: PLC0415  # --help must not wait for onnx and numpy
-
     try:
-        return int(getattr(commands, f"{args.command}_command")(args))
+        # --help must not wait for onnx and numpy, nor one command for what another needs.
+        return int(import_module(f"convc.commands.{args.command}").run(args))
     except ProofError as error:
         return _fail(1, error)
     except ConvcError as error:
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_optimize(commands.add_parser("optimize", help="rewrite models and verify the result"))
     _add_verify(commands.add_parser("verify", help="compare two models"))
     _add_bench(commands.add_parser("bench", help="time models against each other"))
+    _add_print(commands.add_parser("print", help="print a model as MLIR text"))
     passes = commands.add_parser("passes", help="list the passes, or show one")
     passes.add_argument("name", nargs="?", metavar="NAME", help="a pass, or default")
     return parser
@@ -92,7 +93,9 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
         "convc optimize models/ -o faster/ --json; "
         "convc optimize model.onnx --passes 'simplify,fuse-convs{border=decline}'"
     )
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="an .onnx file, or a folder")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="an .onnx or .mlir file, or a folder"
+    )
     parser.add_argument(
         "-o", "--output", metavar="PATH", help="file (or folder, for several models)"
     )
@@ -112,6 +115,13 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
         help="compare the models (default), prove each rewrite as well, or neither",
     )  # fmt: skip
     parser.add_argument("--timing", action="store_true", help="show the time of each pass")
+    parser.add_argument(
+        "--print-after-change", action="store_true",
+        help="print the difference each pass makes to the MLIR text, on stderr",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dump", metavar="DIR", help="write the MLIR text after each pass that changed it"
+    )
     parser.add_argument("--dry-run", action="store_true", help="do everything but write")
     parser.add_argument(
         "--external-data", action="store_true", help="put the weights into a file beside the model"
@@ -144,6 +154,15 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     _add_runtime(parser)
 
 
+def _add_print(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="an .onnx or .mlir file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="file (default: stdout)")
+    parser.add_argument(
+        "--weights", action="store_true", help="all weights, so that the text can be read back"
+    )
+    _add_dim(parser)
+
+
 def _add_verification(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument(
@@ -154,15 +173,19 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy or a folder of these")
-    parser.add_argument(
-        "--dim", type=_dim, action=_Collect, default={}, metavar="NAME=SIZE",
-        help="size of an open dim for costs, proof and timing (it stays open); repeatable",
-    )  # fmt: skip
+    _add_dim(parser)
     parser.add_argument(
         "--seed", type=_natural, default=0, metavar="N", help="of made-up inputs (0)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--quiet", action="store_true", help="no tables, no progress")
+
+
+def _add_dim(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dim", type=_dim, action=_Collect, default={}, metavar="NAME=SIZE",
+        help="size of an open dim for costs, proof and timing (it stays open); repeatable",
+    )  # fmt: skip
 
 
 def _add_runtime(parser: argparse.ArgumentParser) -> None:

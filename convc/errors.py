@@ -19,3 +19,7 @@ class UsageError(ConvcError):
 
 class ProofError(ConvcError):
     """A rewrite or a whole model was shown not to compute the same function."""
+
+
+class CannotProveError(ConvcError):
+    """A rewrite cannot be put to the proof (a size is not known, say): nothing is wrong with it."""

@@ -17,7 +17,7 @@ STALE = 3600.0
 """Seconds after which such a file is nobody's any more: writing takes seconds."""
 
 
-def write_whole(path: Path, *chunks: bytes) -> None:
+def write_whole(path: Path, *chunks: bytes | memoryview) -> None:
     """Writes a file beside ``path``, flushes it to the disk and moves it there in one step.
 
     Raises UsageError, with the reason, where the folder cannot be written to; ``path`` is then as
@@ -48,6 +48,14 @@ def _remove_stale(folder: Path) -> None:
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > STALE:
                 file.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it; raises UsageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot create it: {error.strerror or error}") from error
 
 
 def check_writable(path: Path) -> None:

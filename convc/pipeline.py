@@ -1,21 +1,20 @@
-"""Passes and pipelines: options, the pipeline's text, finding passes, running them.
+"""Passes and pipelines: their text, finding the installed passes, running them.
 
-The text is ``name{option=value other=a,b},name,choose(name,name)``: options are separated by
-spaces, the items of a list by commas, and values are converted by the type of the pass's field.
+The text is ``name{option=value other=a,b},name,choose(name,name)``; see `convc.options`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from time import perf_counter
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import ClassVar, Protocol
 
 from convc.choose import Objective, by_count
-from convc.errors import ProofError, UsageError
+from convc.errors import ConvcError, ProofError, UsageError
 from convc.graph import Graph
+from convc.options import make, near, print_options
 from convc.rewrite import Prove, Rewrite, Rule, Select, Size, Stats, first, propose, size_of, sweep
 
 ENTRY_POINTS = "convc.passes"
@@ -63,11 +62,7 @@ class Pass:
         return stats
 
     def __str__(self) -> str:
-        options = " ".join(
-            f"{_kebab(f.name)}={_print_value(getattr(self, f.name))}"
-            for f in fields(self)
-            if getattr(self, f.name) != _default(f)
-        )
+        options = print_options(self)
         return f"{self.name}{{{options}}}" if options else self.name
 
 
@@ -102,7 +97,26 @@ class PassReport:
     changed: bool
 
 
-OnPass = Callable[[int, Pass], None]
+class Instrument(Protocol):
+    """Watches a pipeline: called before and after each pass, and when one fails."""
+
+    def before_pass(self, number: int, item: Pass, graph: Graph) -> None:
+        """Called with the pass's position, from 0, and the graph as it is before it."""
+
+    def after_pass(self, number: int, item: Pass, graph: Graph, report: PassReport) -> None:
+        """Called with the graph as the pass left it."""
+
+
+class PassError(ConvcError):
+    """A pass raised: ``number`` is its position from 0, the cause what it raised."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class PassProofError(PassError, ProofError):
+    """The proof of a rewrite of a pass failed."""
 
 
 @dataclass(frozen=True)
@@ -115,30 +129,40 @@ class Pipeline:
         object.__setattr__(self, "passes", tuple(passes))
 
     def run(
-        self, graph: Graph, context: Context | None = None, on_pass: OnPass | None = None
+        self,
+        graph: Graph,
+        context: Context | None = None,
+        instruments: Sequence[Instrument] = (),
     ) -> list[PassReport]:
         """Applies the passes to ``graph``, in place.
 
         Args:
             graph: the graph to change.
             context: objective and proofs.
-            on_pass: called before each pass with its position and the pass (progress).
+            instruments: are told of each pass, the first one first before it and last after it.
 
-        Raises ProofError, naming the pass, where a proof fails; ``graph`` is then as far as it got.
+        Raises PassError where a pass does, a failed proof included; ``graph`` is then as far as
+        it got.
         """
         context = context or Context()
         reports: list[PassReport] = []
-        for i, item in enumerate(self.passes):
-            if on_pass is not None:
-                on_pass(i, item)
-            version, before = graph.version, size_of(graph, graph.ops())
+        before = size_of(graph, graph.ops())
+        for number, item in enumerate(self.passes):
+            for instrument in instruments:
+                instrument.before_pass(number, item, graph)
+            version = graph.version
             try:
                 stats = item.run(graph, context)
             except ProofError as error:
-                raise ProofError(f"pass {item}: {error}") from error
+                raise PassProofError(number, f"pass {item}: {error}") from error
+            except Exception as error:  # a pass may be somebody else's
+                raise PassError(number, f"pass {item}: {_describe(error)}") from error
             changed = graph.version != version
             after = size_of(graph, graph.ops()) if changed else before
             reports.append(PassReport(str(item), stats, before, after, changed))
+            for instrument in reversed(instruments):
+                instrument.after_pass(number, item, graph, reports[-1])
+            before = after
         return reports
 
     @classmethod
@@ -148,6 +172,10 @@ class Pipeline:
 
     def __str__(self) -> str:
         return ",".join(str(item) for item in self.passes)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
 def pass_names() -> list[str]:
@@ -173,24 +201,6 @@ def find_pass(name: str) -> type[Pass]:
     if not (isinstance(loaded, type) and issubclass(loaded, Pass)):
         raise UsageError(f"{entry.value}, listed as pass {name!r}, is no convc.Pass")
     return loaded
-
-
-def near(word: str, words: Sequence[str]) -> str:
-    """A hint that names what the user may have meant."""
-    close = get_close_matches(word, words, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(words)}"
-
-
-def options(pass_type: type[Pass]) -> dict[str, tuple[str, str]]:
-    """The options of a pass: name → (type, default), as text."""
-    hints = get_type_hints(pass_type)
-    return {
-        _kebab(f.name): (
-            _print_type(hints[f.name]),
-            "required" if _is_required(f) else _print_value(_default(f)),
-        )
-        for f in fields(pass_type)
-    }
 
 
 class _Parser:
@@ -222,21 +232,14 @@ class _Parser:
         if name == Choose.name:
             return self._choose()
         pass_type = find_pass(name)
-        values: dict[str, Any] = {}
+        body = ""
         if self._peek() == "{":
             self.at += 1
             body = self._while(lambda c: c != "}")
             if self._peek() != "}":
                 self._fail("missing '}'")
             self.at += 1
-            values = _convert_options(pass_type, body)
-        missing = [f.name for f in fields(pass_type) if _is_required(f) and f.name not in values]
-        if missing:
-            raise UsageError(f"pass {name!r} needs the option {_kebab(missing[0])}")
-        try:
-            return pass_type(**values)
-        except ValueError as error:  # a value out of the range that the pass itself knows
-            raise UsageError(f"pass {name!r}: {error}") from error
+        return make(pass_type, name, body)
 
     def _choose(self) -> Pass:
         if self._peek() != "(":
@@ -261,65 +264,3 @@ class _Parser:
 
     def _fail(self, what: str) -> None:
         raise UsageError(f"pipeline text, position {self.at + 1}: {what} in {self.text!r}")
-
-
-def _convert_options(pass_type: type[Pass], body: str) -> dict[str, Any]:
-    hints = get_type_hints(pass_type)
-    names = {_kebab(f.name): f.name for f in fields(pass_type)}
-    values: dict[str, Any] = {}
-    for word in body.split():
-        key, equals, text = word.partition("=")
-        if key not in names:
-            known = near(key, sorted(names)) if names else "it has none"
-            raise UsageError(f"pass {pass_type.name!r} has no option {key!r}: {known}")
-        values[names[key]] = _convert(
-            hints[names[key]], text if equals else "true", f"{pass_type.name}{{{key}}}"
-        )
-    return values
-
-
-def _convert(hint: Any, text: str, where: str) -> Any:
-    if get_origin(hint) is Literal:
-        choices = {_print_value(choice): choice for choice in get_args(hint)}
-        if text not in choices:
-            raise UsageError(f"{where} is one of {', '.join(choices)}, not {text!r}")
-        return choices[text]
-    if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        return tuple(_convert(inner, item, where) for item in text.split(",") if item)
-    if hint is bool:
-        if text not in ("true", "false"):
-            raise UsageError(f"{where} is true or false, not {text!r}")
-        return text == "true"
-    try:
-        return hint(text)
-    except ValueError as error:
-        raise UsageError(f"{where} takes {hint.__name__}, not {text!r}") from error
-
-
-def _print_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(_print_value(item) for item in value)
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _print_type(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "|".join(_print_value(choice) for choice in get_args(hint))
-    if get_origin(hint) is tuple:
-        return f"{_print_type(get_args(hint)[0])},..."
-    return str(getattr(hint, "__name__", hint))
-
-
-def _is_required(option: Field[Any]) -> bool:
-    return option.default is MISSING and option.default_factory is MISSING
-
-
-def _default(option: Field[Any]) -> Any:
-    return option.default_factory() if option.default_factory is not MISSING else option.default
-
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from convc.conv import ints
-from convc.errors import ProofError
+from convc.errors import CannotProveError, ProofError
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Dim, Op, TensorType, Value
 from convc.opset import is_linear
@@ -37,8 +37,9 @@ LARGEST_TRIED = 4_000_000
 def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
     """The largest difference between the region and its replacement, relative to its scale.
 
-    Raises ProofError where it exceeds `TOLERANCE` (plus the rewrite's own stated bound), where
-    shapes or positions of NaN differ, or where the region cannot be evaluated.
+    Raises ProofError where it exceeds `TOLERANCE` (plus the rewrite's own stated bound), or where
+    shapes, dtypes or positions of NaN differ; CannotProveError where the region cannot be fed or
+    evaluated.
     """
     for value, other in zip(rewrite.outputs, rewrite.after.outputs, strict=True):
         if None not in (value.dtype, other.dtype) and value.dtype != other.dtype:
@@ -65,7 +66,7 @@ def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
                 raise ProofError(f"{value!r} differs by {residual:.1e} of its scale at {sizes}")
             worst = max(worst, residual)
     if worst < 0.0:
-        raise ProofError(f"the region cannot be evaluated: {failure}")
+        raise CannotProveError(f"the region cannot be evaluated: {failure}")
     return worst
 
 
@@ -167,19 +168,19 @@ def _random(
 ) -> Array:
     type_ = value.type
     if not isinstance(type_, TensorType) or type_.shape is None:
-        raise ProofError(f"the type of {value!r} is not known, so it cannot be fed")
+        raise CannotProveError(f"the type of {value!r} is not known")
     shape = []
     for dim in type_.shape:
         size = sizes.get(dim) if isinstance(dim, str) else dim
         if size is None:
-            raise ProofError(f"a size of {value!r} is not known, so it cannot be fed")
+            raise CannotProveError(f"a size of {value!r} is not known")
         shape.append(size)
     if type_.dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(bool)
     if type_.dtype.kind in "iu":
         return rng.integers(0, 3, shape).astype(type_.dtype)
     if type_.dtype == np.dtype(object):
-        raise ProofError(f"{value!r} holds strings, which cannot be made up")
+        raise CannotProveError(f"{value!r} holds strings")
     # One sign for |scale| > 1: a Relu must be seen open everywhere and closed everywhere, too.
     noise = rng.standard_normal(shape)
     return noise if scale == 1.0 else scale + noise

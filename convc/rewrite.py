@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convc.build import Builder
+from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
 from convc.opset import macs
@@ -150,11 +151,17 @@ class Stats:
     residual: float | None = None
     seconds: float = 0.0
 
+    def note_proof(self, prove: Prove | None, graph: Graph, rewrite: Rewrite) -> None:
+        """Proves ``rewrite``, where proofs are asked for, and keeps the largest residual."""
+        if prove is not None:
+            self.residual = max(self.residual or 0.0, prove(graph, rewrite))
+
 
 Select = Callable[[Graph, Sequence[Rewrite]], "Rewrite | None"]
 """Picks the proposal to apply at one place, or none."""
 Prove = Callable[[Graph, Rewrite], float]
-"""Returns the residual of a proposal's proof, raises ProofError where it fails."""
+"""Returns the residual of a proposal's proof; raises ProofError where it fails, CannotProveError
+where there is none: the proposal is then left alone."""
 
 
 def first(_graph: Graph, proposals: Sequence[Rewrite]) -> Rewrite | None:
@@ -193,8 +200,11 @@ def sweep(
                 if proposals:
                     reasons[op, -1] = "does not pay by the objective"
                 continue
-            if prove is not None:
-                stats.residual = max(stats.residual or 0.0, prove(graph, chosen))
+            try:
+                stats.note_proof(prove, graph, chosen)
+            except CannotProveError as error:
+                reasons[op, -1] = f"not proved: {error}"
+                continue
             changed.update(dict.fromkeys(_apply(graph, chosen)))
             stats.applied += 1
             stats.notes[chosen.note] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from convc.errors import UsageError
 from convc.feeds import noise
 from convc.graph import Graph
-from convc.onnx_io import load
+from convc.model_files import load, runnable
 from convc.onnx_io.shapes import BATCH
 from convc.runtime import RunError, Session, Settings
 
@@ -19,7 +19,7 @@ CANDIDATES = (256, 160, 128, 64, 512, 32, 576, 320, 416, 640, 1024)
 def load_runnable(
     path: Path, sizes: Mapping[str, int], *, keep_initializer_inputs: bool = False
 ) -> Graph:
-    """Reads a model at sizes at which onnxruntime runs it; as `convc.onnx_io.load` otherwise.
+    """Reads a model at sizes at which onnxruntime runs it; as `convc.load` otherwise.
 
     Sizes the caller gives are never changed. Where nothing runs, the default sizes stay.
     """
@@ -29,7 +29,7 @@ def load_runnable(
     if not movable:
         return graph
     try:
-        session = Session(path, Settings(optimised=False))
+        session = Session(runnable(path), Settings(optimised=False))
     except RunError:
         return graph
     for size in (None, *CANDIDATES):

@@ -15,7 +15,17 @@ import convc.pipeline
 from convc.errors import UsageError
 from convc.graph import Graph
 from convc.ir import Op, TensorType
-from convc.pipeline import Choose, Context, Pass, Pipeline, find_pass, near, options, pass_names
+from convc.options import describe, near
+from convc.pipeline import (
+    Choose,
+    Context,
+    Pass,
+    PassError,
+    PassReport,
+    Pipeline,
+    find_pass,
+    pass_names,
+)
 from convc.rewrite import NoMatch, Replacement, Rewrite, Rule, Stats, rule
 
 FLOAT = TensorType(np.dtype(np.float32), (2, 3))
@@ -226,7 +236,7 @@ def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
 
 
 def test_names_types_and_defaults_of_options() -> None:
-    assert options(Rich) == {
+    assert describe(Rich) == {
         "number": ("int", "3"),
         "max-error": ("float", "0.0"),
         "flag": ("bool", "false"),
@@ -239,8 +249,8 @@ def test_names_types_and_defaults_of_options() -> None:
         "ratios": ("float,...", "0.5"),
         "modes": ("x|y,...", ""),
     }
-    assert options(Plain) == {}
-    assert options(Needy)["rank"] == ("int", "required")
+    assert describe(Plain) == {}
+    assert describe(Needy)["rank"] == ("int", "required")
 
 
 def test_passes_are_found_by_name() -> None:
@@ -319,13 +329,44 @@ def test_proposals_change_nothing() -> None:
     assert graph.version == version
 
 
+class Watch:
+    """An instrument that writes down when it is called."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[str] = []
+
+    def before_pass(self, number: int, item: Pass, _graph: Graph) -> None:
+        self.seen.append(f"{self.name} before {number} {item.name}")
+
+    def after_pass(self, number: int, item: Pass, _graph: Graph, report: PassReport) -> None:
+        assert report.text == str(item)
+        self.seen.append(f"{self.name} after {number} {item.name}")
+
+
+def test_a_pass_that_raises_is_named() -> None:
+    @dataclass(frozen=True)
+    class Broken(Pass):
+        name = "broken"
+
+        def run(self, graph: Graph, context: Context | None = None) -> Stats:
+            raise KeyError("no such thing")
+
+    with pytest.raises(PassError, match="pass broken: KeyError: 'no such thing'") as caught:
+        Pipeline([Drop(), Broken(), Drop()]).run(identities())
+    assert caught.value.number == 1
+
+
 def test_a_pipeline_reports_each_pass() -> None:
     graph = identities(3)
-    seen: list[tuple[int, str]] = []
-    reports = Pipeline([Drop(), Drop(), Whole()]).run(
-        graph, on_pass=lambda i, item: seen.append((i, item.name))
-    )
-    assert seen == [(0, "drop"), (1, "drop"), (2, "whole")]
+    outer, inner = Watch("outer"), Watch("inner")
+    seen = outer.seen = inner.seen = []
+    reports = Pipeline([Drop(), Drop(), Whole()]).run(graph, instruments=[outer, inner])
+    assert seen == [
+        f"{when} {number} {name}"
+        for number, name in enumerate(["drop", "drop", "whole"])
+        for when in ("outer before", "inner before", "inner after", "outer after")
+    ]
     assert [r.text for r in reports] == ["drop", "drop", "whole"]
     assert [r.stats.applied for r in reports] == [3, 0, 1]
     assert [r.changed for r in reports] == [True, False, True]

@@ -9,7 +9,7 @@ import pytest
 
 from convc.algebra import ConvGeometry
 from convc.conv import conv_geometry
-from convc.errors import ProofError
+from convc.errors import CannotProveError, ProofError
 from convc.graph import Graph
 from convc.ir import Array, Op, TensorType, Value
 from convc.proof import TOLERANCE, difference, prove
@@ -350,7 +350,7 @@ def test_a_stated_bound_is_granted_and_not_more() -> None:
 
 def test_what_cannot_be_evaluated_is_not_proved() -> None:
     graph = graph_of(model([node("Mystery", "x", "y", domain="nowhere")], domains=["nowhere"]))
-    with pytest.raises(ProofError, match="region cannot be evaluated"):
+    with pytest.raises(CannotProveError, match="region cannot be evaluated"):
         prove(graph, through(graph, lambda m, x: m.op("Relu", (x,))))
     plain = relu_graph(("Relu",), FIXED)
     narrow = through(plain, lambda m, x: m.op("Reshape", (x, m.ints([7, 7]))))
@@ -361,7 +361,7 @@ def test_what_cannot_be_evaluated_is_not_proved() -> None:
 def test_inputs_of_unknown_size_are_not_proved() -> None:
     graph = relu_graph(("Relu",), FIXED)
     graph.inputs[0].type = TensorType(np.dtype(np.float32), None)
-    with pytest.raises(ProofError, match="not known"):
+    with pytest.raises(CannotProveError, match="not known"):
         prove(graph, through(graph, lambda m, x: m.op("Relu", (x,))))
 
 

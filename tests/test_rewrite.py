@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convc.errors import ProofError
+from convc.errors import CannotProveError, ProofError
 from convc.graph import Graph
 from convc.ir import Op, TensorType, Value
 from convc.rewrite import (
@@ -228,6 +228,17 @@ def test_a_failed_proof_stops_everything_with_the_graph_sound() -> None:
     with pytest.raises(ProofError):
         sweep(graph, [rule(drop, "Identity")], prove=refuse)
     graph.verify()
+    assert kinds_of(graph) == ["Identity", "Relu"]
+
+
+def test_what_cannot_be_proved_is_left_alone_and_said() -> None:
+    graph = chain("Identity", "Relu")
+
+    def shrug(_graph: Graph, _rewrite: Rewrite) -> float:
+        raise CannotProveError("a size is not known")
+
+    stats = sweep(graph, [rule(drop, "Identity")], prove=shrug)
+    assert (stats.applied, dict(stats.declined)) == (0, {"not proved: a size is not known": 1})
     assert kinds_of(graph) == ["Identity", "Relu"]
 
 

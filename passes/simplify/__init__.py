@@ -83,10 +83,10 @@ class Simplify(Pass):
             swept = _add(total, sweep(graph, rules, prove=prove))
             while graph.version != version and refresh_types(graph):
                 swept = _add(total, sweep(graph, rules, prove=prove))
-            _add(total, share(graph, prove))
+            shared = _add(total, share(graph, prove))
             if graph.version == version:
                 break
-        total.declined = swept.declined
+        total.declined = swept.declined + shared.declined
         total.seconds = perf_counter() - start
         return total
 

@@ -16,6 +16,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Op, Opaque
 from convc.rewrite import NoMatch, Prove, Replacement, Rewrite, Stats
@@ -90,8 +91,12 @@ def _share_ops(graph: Graph, stats: Stats, prove: Prove | None) -> None:
         keeper = known.setdefault(key, op)
         if keeper is op:
             continue
-        if prove is not None:
-            stats.residual = max(stats.residual or 0.0, prove(graph, shared(graph, op, keeper)))
+        try:
+            if prove is not None:
+                stats.note_proof(prove, graph, shared(graph, op, keeper))
+        except CannotProveError as error:
+            stats.declined[f"not proved: {error}"] += 1
+            continue
         for old, new in zip(op.results, keeper.results, strict=True):
             graph.replace_uses(old, new)
         graph.erase_dead([op])

@@ -1,0 +1,182 @@
+"""``convc optimize``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from convc.api import Result, optimize
+from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
+from convc.console import make_console, progress, show_result, show_timing
+from convc.errors import ConvcError, ProofError, UsageError
+from convc.files import check_writable, make_folder
+from convc.instruments import Dump, PrintAfterChange
+from convc.judge import Verdict
+from convc.model_files import save
+from convc.pipeline import Instrument, Pipeline
+from convc.runtime import provider
+
+SUFFIX = ".convc.onnx"
+
+
+def run(args: Namespace) -> int:
+    """``convc optimize``: rewrites models, one after the other."""
+    if args.objective == "latency":
+        raise UsageError("--objective latency is not built yet; macs (the default) counts instead")
+    if args.max_error != "0":
+        raise UsageError(
+            f"--max-error {args.max_error}: no approximate pass is installed; leave it"
+        )
+    provider(args.provider)
+    pipeline = None if args.passes is None else Pipeline.parse(args.passes)
+    models = _models(args.models)
+    targets = _targets(models, args)
+    if not args.dry_run:
+        for model, target in zip(models, targets, strict=True):
+            if model.exists():
+                _check_target(target, args)
+    documents: list[dict[str, Any]] = []
+    worst = DONE
+    for model, target in zip(models, targets, strict=True):
+        try:
+            code, document = _optimize_one(model, target, pipeline, args)
+        except ConvcError as error:
+            if len(models) == 1:
+                raise
+            print("convc: " + " ".join(str(error).split()), file=sys.stderr)
+            code = DIFFERENT if isinstance(error, ProofError) else BAD_INPUT
+            document = {"input": str(model), "error": str(error)}
+        worst = max(worst, code)
+        documents.append(document)
+    if args.json:
+        print_json(documents[0] if len(documents) == 1 else {"models": documents})
+    return worst
+
+
+def _optimize_one(
+    model: Path, target: Path, pipeline: Pipeline | None, args: Namespace
+) -> tuple[int, dict[str, Any]]:
+    console = make_console()
+    with progress(console, model.name, args.quiet) as say:
+        result = optimize(
+            model,
+            pipeline,
+            objective=args.objective,
+            data=args.data,
+            sizes=args.dim,
+            tolerance=args.tolerance,
+            verify=args.verify,
+            seed=args.seed,
+            keep_initializer_inputs=args.keep_initializer_inputs,
+            on_progress=say,
+            instruments=_instruments(args, model),
+            reproducer=None if args.dry_run else target.with_suffix(".reproducer.mlir"),
+        )
+        refused = result.comparison is not None and result.verdict is Verdict.DIFFERENT
+        written = not refused and not args.dry_run
+        if written:
+            say("writing")
+            if _several(args):
+                make_folder(target.parent)
+            save(result.graph, target, external_data=args.external_data)
+    if not args.quiet:
+        outcome = f"written: {target}" if written else "not written (--dry-run)"
+        show_result(console, model.name, result, "" if refused else outcome)
+    if args.timing:
+        show_timing(console, result.reports)
+    if refused:
+        message = f"{model}: the result differs from the original; not written"
+        print(f"convc: {message}; at fault: {result.culprit}{_saved(result)}", file=sys.stderr)
+    elif args.quiet and result.comparison is not None and result.verdict is Verdict.UNVERIFIED:
+        why = "; ".join(result.comparison.notes)
+        print(f"convc: {model}: unverified: {why}", file=sys.stderr)
+    return (DIFFERENT if refused else DONE), _document(model, target if written else None, result)
+
+
+def _saved(result: Result) -> str:
+    return "" if result.reproducer is None else f"; to reproduce: {result.reproducer}"
+
+
+def _instruments(args: Namespace, model: Path) -> list[Instrument]:
+    watching: list[Instrument] = []
+    if args.print_after_change:
+        watching.append(PrintAfterChange(sys.stderr.write))
+    if args.dump is not None:
+        folder = Path(args.dump)
+        watching.append(Dump(folder / model.stem if _several(args) else folder))
+    return watching
+
+
+def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any]:
+    return {
+        "input": str(model),
+        "output": None if target is None else str(target),
+        "passes": [
+            {
+                "pass": report.text,
+                "seconds": round(report.stats.seconds, 6),
+                "applied": report.stats.applied,
+                "declined": dict(report.stats.declined),
+                "residual": report.stats.residual,
+            }
+            for report in result.reports
+        ],
+        "before": result.before.as_json(),
+        "after": result.after.as_json(),
+        "speedup": None,
+        "verify": None if result.comparison is None else result.comparison.as_json(),
+        "culprit": result.culprit or None,
+        "reproducer": None if result.reproducer is None else str(result.reproducer),
+    }
+
+
+def _models(paths: list[str]) -> list[Path]:
+    """The files among ``paths``; a folder stands for the models in it, results left out."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [p for p in sorted(path.glob("*.onnx")) if not p.name.endswith(SUFFIX)]
+        if not inside:
+            raise UsageError(f"{path}: the folder holds no .onnx file")
+        found.extend(inside)
+    return found
+
+
+def _several(args: Namespace) -> bool:
+    return len(args.models) > 1 or any(Path(path).is_dir() for path in args.models)
+
+
+def _targets(models: list[Path], args: Namespace) -> list[Path]:
+    """Where each model goes: beside itself, to the file of ``-o``, or into the folder of it."""
+    output = None if args.output is None else Path(args.output)
+    if output is None:
+        targets = [m.with_name(m.stem + SUFFIX) for m in models]
+    elif not _several(args) and not output.is_dir():
+        return [output]
+    elif output.is_file():
+        raise UsageError(f"-o {output}: is a file; several models need a folder")
+    else:
+        targets = [output / f"{model.stem}.onnx" for model in models]
+    repeated = {str(target) for target in targets if targets.count(target) > 1}
+    if repeated:
+        raise UsageError(f"two of the models would be written to {min(repeated)}")
+    replaced = [m for m, t in zip(models, targets, strict=True) if t.resolve() == m.resolve()]
+    if replaced:
+        raise UsageError(f"-o {output}: would replace {replaced[0]} itself; name another folder")
+    return targets
+
+
+def _check_target(target: Path, args: Namespace) -> None:
+    """Raises UsageError where the target cannot be written; a missing folder of ``-o`` is made."""
+    folder = target.parent
+    if not _several(args) or folder.exists():
+        check_writable(target)
+        return
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise UsageError(f"-o {folder}: {above} is no folder")
+    check_writable(above / target.name)

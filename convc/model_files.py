@@ -1,0 +1,77 @@
+"""Model files by their suffix: ``.mlir`` is convc's text, everything else ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from convc import onnx_io
+from convc.errors import InvalidModelError
+from convc.files import check_writable, write_whole
+from convc.graph import Graph
+from convc.mlir import parse_graph, print_graph
+
+TEXT = ".mlir"
+
+
+def load(
+    path: str | Path,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    keep_initializer_inputs: bool = False,
+) -> Graph:
+    """Reads a model, ONNX or convc's MLIR text.
+
+    Args:
+        path: the file; of ONNX, external data is looked for in its folder and mapped, not read.
+        sizes: sizes of open dims, by name, at which the model is costed and proved. The dims
+            stay open. A dim without a name is called ``input.axis``.
+        keep_initializer_inputs: keep weights that are also graph inputs as inputs.
+
+    Raises InvalidModelError where the file is no model convc can read, UsageError where ``sizes``
+    names no dim of it.
+    """
+    path = Path(path)
+    if path.suffix != TEXT:
+        return onnx_io.load(path, sizes, keep_initializer_inputs=keep_initializer_inputs)
+    text = read_text(path)
+    try:
+        graph = parse_graph(text)
+    except InvalidModelError as error:
+        raise InvalidModelError(f"{path}: {error}") from error
+    # The sizes of the dims between follow from those of the inputs: inference has to find them.
+    return onnx_io.from_bytes(onnx_io.to_bytes(graph), sizes) if sizes else graph
+
+
+def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None:
+    """Writes a model, ONNX or (to a ``.mlir`` file) MLIR text with all weights in it.
+
+    Args:
+        graph: what to write; verified first.
+        path: the file; it appears whole or not at all.
+        external_data: of ONNX, put the weights into a file beside it; always done above 2 GB.
+    """
+    path = Path(path)
+    if path.suffix != TEXT:
+        onnx_io.save(graph, path, external_data=external_data)
+        return
+    check_writable(path)
+    graph.verify()
+    write_whole(path, print_graph(graph, weights=True).encode())
+
+
+def runnable(path: str | Path) -> bytes | str | Path:
+    """What onnxruntime loads for a model file: the file itself, or an .mlir as ONNX."""
+    return onnx_io.to_bytes(load(path)) if Path(path).suffix == TEXT else path
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; raises InvalidModelError where it has none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidModelError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise InvalidModelError(f"{path}: is no text") from error
+    except OSError as error:
+        raise InvalidModelError(f"{path}: cannot read it: {error.strerror or error}") from error
