@@ -36,7 +36,7 @@ class Explode(Pass):
 
     name: ClassVar[str] = "explode"
 
-    def run(self, graph: Graph, context: Context | None = None) -> Stats:
+    def run(self, _graph: Graph, _context: Context | None = None) -> Stats:
         raise RuntimeError("as it was told to")
 
 

@@ -349,7 +349,7 @@ def test_a_pass_that_raises_is_named() -> None:
     class Broken(Pass):
         name = "broken"
 
-        def run(self, graph: Graph, context: Context | None = None) -> Stats:
+        def run(self, _graph: Graph, _context: Context | None = None) -> Stats:
             raise KeyError("no such thing")
 
     with pytest.raises(PassError, match="pass broken: KeyError: 'no such thing'") as caught:
