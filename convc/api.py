@@ -20,12 +20,13 @@ from convc.model_files import TEXT, load, read_text, runnable
 from convc.onnx_io import LARGEST_FILE, to_bytes, weight_bytes
 from convc.pipeline import Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
-from convc.runtime import Model, newest_opset, version
+from convc.runtime import Model, Settings, newest_opset, version
 from convc.sizes import load_runnable
 from convc.version import __version__
 
 DEFAULT_PIPELINE = (
-    "simplify,fold-affine{border=decline},choose(fuse-convs),flush-subnormals,simplify"
+    "simplify,fold-affine{border=decline copy-shared=false},choose(fuse-convs),"
+    "flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
@@ -74,6 +75,8 @@ def optimize(
     verify: Verify = "model",
     seed: int = 0,
     keep_initializer_inputs: bool = False,
+    threads: int | None = None,
+    provider: str = "CPU",
     on_progress: Say | None = None,
     instruments: Sequence[Instrument] = (),
     reproducer: Path | None = None,
@@ -93,6 +96,8 @@ def optimize(
             well; ``off`` does neither.
         seed: of the made-up inputs.
         keep_initializer_inputs: keep weights that are also graph inputs as inputs.
+        threads: of the sessions that verify; by default the physical cores.
+        provider: onnxruntime's execution provider that verifies.
         on_progress: called with a few words on what is being done.
         instruments: watch the passes.
         reproducer: where the graph before a pass that raises, or whose result differs, is saved
@@ -122,10 +127,11 @@ def optimize(
         return result
     say("verifying")
     first = Subject(_source(model, original), original)
+    settings = Settings(threads=threads, provider=provider)
 
     def against(changed: Graph) -> Comparison:
         other = Subject(_serialised(changed), changed)
-        return compare(first, other, data=cases, tolerance=tolerance, seed=seed)
+        return compare(first, other, data=cases, tolerance=tolerance, seed=seed, settings=settings)
 
     comparison = against(graph)
     if comparison.verdict is not Verdict.DIFFERENT:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from convc.errors import UsageError
-from convc.feeds import Case, data_sizes, is_real, made_up
+from convc.feeds import Case, data_sizes, made_up
 from convc.graph import Graph
-from convc.ir import Array, TensorType, Type
-from convc.judge import Verdict, judge, matches, worst_of
+from convc.ir import Array, TensorType, Type, is_real
+from convc.judge import Finding, Verdict, judge, matches, worst_of
 from convc.jumps import agree_between_jumps, has_jumps
 from convc.opset import macs
 from convc.reference import EvaluationError, evaluate
@@ -38,7 +38,7 @@ class Comparison:
 
     Attributes:
         verdict: the worst over all outputs and inputs.
-        max_abs: largest difference between the two models' outputs.
+        max_abs: largest difference between the two models' outputs, where the verdict is worst.
         max_rel: the same relative to the output's largest magnitude.
         original_error: the original's largest error against float64, relative as ``max_rel``.
         error: the other model's.
@@ -63,6 +63,18 @@ class Comparison:
         self.verdict = worst_of((self.verdict, verdict))
         if note and note not in self.notes:
             self.notes.append(note)
+
+    def note(self, finding: Finding, note: str) -> None:
+        """Takes in what was found for one output; the figures are those of the worst verdict."""
+        before = self.verdict
+        self.worsen(finding.verdict, note)
+        if self.verdict is not before:
+            self.max_abs = self.max_rel = self.original_error = self.error = 0.0
+        if self.verdict is finding.verdict:
+            self.max_abs = max(self.max_abs, finding.max_abs)
+            self.max_rel = max(self.max_rel, finding.max_rel)
+            self.original_error = max(self.original_error, finding.original_error)
+            self.error = max(self.error, finding.error)
 
     def fail(self, note: str) -> None:
         """Makes the verdict `Verdict.DIFFERENT` for a reason that no figure expresses."""
@@ -100,6 +112,7 @@ def compare(
     data: Sequence[Case] = (),
     tolerance: float = 1e-4,
     seed: int = 0,
+    settings: Settings | None = None,
 ) -> Comparison:
     """Compares two models; see the module's docstring for how.
 
@@ -110,6 +123,7 @@ def compare(
         tolerance: largest difference, relative to the output's largest magnitude, that still is
             `Verdict.WITHIN_TOLERANCE`.
         seed: of the made-up inputs.
+        settings: threads and provider of the sessions; optimisations are always off.
 
     Models with other inputs or outputs are different. What is different on one input is not tried
     on the others.
@@ -119,7 +133,7 @@ def compare(
     if unlike:
         result.fail(unlike)
         return result
-    settings = Settings(optimised=False)
+    settings = replace(settings or Settings(), optimised=False)
     try:
         session = Session(original.model, settings)
     except RunError as error:
@@ -156,8 +170,17 @@ def _interface_difference(a: Graph, b: Graph) -> str:
             return f"other {what}: {', '.join(left)} and {', '.join(right)}"
     for x, y in zip(a.inputs, b.inputs, strict=True):
         if not _compatible(x.type, y.type):
-            return f"input {x.name!r} has another type or shape: {x.type} and {y.type}"
+            return f"input {x.name!r} is {_show(x.type)} and {_show(y.type)}"
     return ""
+
+
+def _show(type_: Type) -> str:
+    if not isinstance(type_, TensorType):
+        return "of no tensor type"
+    shape = (
+        "of unknown rank" if type_.shape is None else "x".join(str(d or "?") for d in type_.shape)
+    )
+    return f"{type_.dtype} {shape or 'scalar'}"
 
 
 def _compatible(a: Type, b: Type) -> bool:
@@ -232,7 +255,7 @@ def _compare_on(
         before = original[1].run(case.feeds)
     except RunError as error:
         if trial.required:
-            result.notes.append(f"the original does not run on {case.name}: {error}")
+            result.worsen(result.verdict, f"the original does not run: {error}")
         return False
     try:
         after = other[1].run(case.feeds)
@@ -283,11 +306,7 @@ def _compare_on(
             continue
         evidence |= finding.verdict is Verdict.DIFFERENT
         evidence |= _shows_something(a)
-        result.worsen(finding.verdict, f"{name}, {case.name}: {finding.why}" if finding.why else "")
-        result.max_abs = max(result.max_abs, finding.max_abs)
-        result.max_rel = max(result.max_rel, finding.max_rel)
-        result.original_error = max(result.original_error, finding.original_error)
-        result.error = max(result.error, finding.error)
+        result.note(finding, f"{name}, {case.name}: {finding.why}" if finding.why else "")
     return evidence
 
 

@@ -110,7 +110,8 @@ def _costs(title: str, before: Summary, after: Summary) -> Table:
         ("convs", before.convs, after.convs),
     )
     for name, old, new in rows:
-        change = f"{old / new:.2f}×" if new and old != new else ""
+        change = f"{old / new:.2f}×" if new else ""
+        change = "" if change == "1.00×" else change
         made.add_row(name, human(old), human(new), change)
     return made
 

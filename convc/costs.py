@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from convc.feeds import is_real
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Value
+from convc.ir import CONSTANT, INPUT, OUTPUT, Value, is_real
 from convc.opset import macs
 
 CONVS = frozenset({"Conv", "ConvTranspose"})

@@ -14,7 +14,7 @@ import numpy as np
 
 from convc.errors import UsageError
 from convc.graph import Graph
-from convc.ir import Array, TensorType, Value
+from convc.ir import Array, TensorType, Value, is_real
 from convc.onnx_io.shapes import UNNAMED
 
 Feeds: TypeAlias = Mapping[str, Array]
@@ -184,11 +184,6 @@ def _make(value: Value, sizes: Mapping[str, int], make: Any, rng: np.random.Gene
         return np.ones(shape, type_.dtype)
     made: Array = np.asarray(make(shape)).astype(type_.dtype)
     return made
-
-
-def is_real(dtype: np.dtype[Any]) -> bool:
-    """True for the floating types that models compute in, bfloat16 included."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

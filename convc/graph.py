@@ -41,7 +41,7 @@ class _Plain(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
 
 
 class Graph:
-    """A network. See the module's docstring for what its nodes and edges are.
+    """A network. See `convc.ir` for what its nodes and edges are.
 
     ``sizes`` gives each named dim the size at which it is costed and proved.
     ``version`` grows with every change, so whether a pass changed anything is measured.
@@ -226,6 +226,10 @@ class Graph:
             for i, operand in enumerate(user.operands)
             if operand is value
         ]
+
+    def iter_users(self, op: Op) -> Iterator[Op]:
+        """As `users`, one by one; the graph must not change meanwhile."""
+        return iter(self._digraph.adj[op])
 
     def users(self, op: Op) -> list[Op]:
         """The ops that use any result of ``op``."""

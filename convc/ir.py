@@ -21,6 +21,12 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Dim: TypeAlias = int | str | None
 """A size, the name of a size that varies, or None where nothing is known."""
 
+
+def is_real(dtype: np.dtype[Any] | None) -> bool:
+    """True for the floating types that models compute in, bfloat16 included."""
+    return dtype is not None and (dtype.kind == "f" or dtype.name == "bfloat16")
+
+
 INPUT = "Input"
 CONSTANT = "Constant"
 OUTPUT = "Output"

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from convc.feeds import is_real
-from convc.ir import Array
+from convc.ir import Array, is_real
 
 FACTOR = 4.0
 """How many times the original's own rounding error a model may have and still be `EQUAL`.
@@ -123,11 +122,12 @@ def judge(
     finding = _judge_numbers(arrays, apart, floor, exact is not None, tolerance)
     if finding.verdict is not Verdict.EQUAL or not by_channel:
         return finding
-    if not _spread_equal(arrays, floor) and finding.max_rel > max(tolerance, floor):
-        return replace(finding, verdict=Verdict.DIFFERENT, why=_apart(finding.max_rel))
-    if not _spread_equal(arrays, floor) or not _channels_equal(arrays, floor):
+    if _spread_equal(arrays, floor) and _channels_equal(arrays, floor):
+        return finding
+    # Wrong somewhere, though not by more than the original is somewhere else.
+    if finding.max_rel <= max(tolerance, floor):
         return replace(finding, verdict=Verdict.WITHIN_TOLERANCE)
-    return finding
+    return replace(finding, verdict=Verdict.DIFFERENT, why=_apart(finding.max_rel))
 
 
 def _judge_numbers(

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 from onnx import numpy_helper as nh
@@ -19,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from convc.errors import ConvcError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, Array, Op, Value
+from convc.ir import CONSTANT, INPUT, Array, Op, Value, is_real
 from convc.kernels import KERNELS, KernelError
 from convc.onnx_io.exporter import encode_node
 
@@ -36,7 +34,7 @@ class EvaluationError(ConvcError):
 
 def widen(array: Array) -> Array:
     """float64 for every floating dtype (float16, bfloat16 included), others as they are."""
-    if array.dtype == np.float64 or not _is_real(array.dtype):
+    if array.dtype == np.float64 or not is_real(array.dtype):
         return array
     return array.astype(np.float64)
 
@@ -187,10 +185,6 @@ def _widen_body(body: GraphProto) -> None:
 def _widen_tensor(tensor: TensorProto) -> None:
     if tensor.data_type in _REAL and tensor.data_type != TensorProto.DOUBLE:
         tensor.CopyFrom(nh.from_array(widen(nh.to_array(tensor)), tensor.name))
-
-
-def _is_real(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind == "f" or dtype == np.dtype(ml_dtypes.bfloat16)
 
 
 def _label(op: Op) -> str:

@@ -18,6 +18,7 @@ from convc.build import Builder
 from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
+from convc.memory import give_back
 from convc.opset import macs
 
 
@@ -206,6 +207,7 @@ def sweep(
                 reasons[op, -1] = f"not proved: {error}"
                 continue
             changed.update(dict.fromkeys(_apply(graph, chosen)))
+            _let_go(proposals)
             stats.applied += 1
             stats.notes[chosen.note] += 1
         # Once a round, not once a change: a value may have as many users as there are changes.
@@ -213,6 +215,18 @@ def sweep(
         pending = [op for op in graph.ops() if op in touched] if touched else ()
     stats.declined.update(why for (op, _), why in reasons.items() if why and op in graph)
     return stats
+
+
+def _let_go(proposals: Iterable[Rewrite]) -> None:
+    """Drops the weights of proposals that are done with.
+
+    Ops and values refer to each other, so they wait for the garbage collector, which counts
+    objects and not bytes: float64 weights of twice the model's size would wait with them.
+    """
+    for proposal in proposals:
+        for op in proposal.after.ops():
+            if op.array is not None:
+                op.attributes = {}
 
 
 _Index = Mapping[str, Sequence[tuple[int, Rule]]]
@@ -259,7 +273,9 @@ def _apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
         if new.type is None:
             new.type = old.type
         graph.replace_uses(old, new)
-    graph.erase_dead([old.op for old in rewrite.outputs])
+    for op in graph.erase_dead([old.op for old in rewrite.outputs]):
+        if op.array is not None:
+            give_back(op.array)
     assert graph.version != before
     return [value.op for value in (*results, *rewrite.inputs)]
 
@@ -283,16 +299,18 @@ def replaced_ops(graph: Graph, rewrite: Rewrite) -> set[Op]:
         op = stack.pop()
         if op in dead or op in kept or op.is_boundary:
             continue
-        alive = any(
-            user not in dead
-            for result in op.results
-            if result not in outputs
-            for user, _ in graph.uses(result)
-        )
-        if not alive:
+        if not _is_needed(graph, op, outputs, dead):
             dead.add(op)
             stack.extend(graph.producers(op))
     return dead
+
+
+def _is_needed(graph: Graph, op: Op, replaced: set[Value], dead: set[Op]) -> bool:
+    kept = [result for result in op.results if result not in replaced]
+    if len(kept) == len(op.results) == 1:
+        # A weight may have as many users as there are ops: the first one that lives will do.
+        return any(user not in dead for user in graph.iter_users(op))
+    return any(user not in dead for result in kept for user, _ in graph.uses(result))
 
 
 def size_of(graph: Graph, ops: Iterable[Op]) -> Size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,10 @@ Model: TypeAlias = bytes | str | Path
 """A serialised model, or the path of a file (needed where it has external data)."""
 
 ort.set_default_logger_severity(4)
+
+
+LONGEST_MESSAGE = 400
+"""Characters of onnxruntime's messages that are passed on."""
 
 
 class RunError(ConvcError):
@@ -64,7 +69,7 @@ class Session:
         try:
             self._session = ort.InferenceSession(source, options, [provider(settings.provider)])
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise RunError(_first_line(error)) from error
+            raise RunError(_one_line(error)) from error
 
     @property
     def input_names(self) -> list[str]:
@@ -81,7 +86,7 @@ class Session:
         try:
             return list(self._session.run(None, dict(feeds)))
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise RunError(_first_line(error)) from error
+            raise RunError(_one_line(error)) from error
 
 
 def provider(name: str) -> str:
@@ -127,6 +132,8 @@ def physical_cores() -> int:
     return len(siblings)
 
 
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return line.removeprefix("[ONNXRuntimeError] : ")
+def _one_line(error: Exception) -> str:
+    """The message in one line, without the place in onnxruntime's own source."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    line = re.sub(r"/\S+\.(?:cc|h):\d+ .*?\)(?: const)? ", "", line)
+    return line.removeprefix("[ONNXRuntimeError] : ")[:LONGEST_MESSAGE]

@@ -26,6 +26,10 @@ CONFIDENCE = 0.95
 WARM_UP = 2
 """Untimed runs before the first timed one: the arena grows and weights are packed meanwhile."""
 
+LEAST = 6
+"""Rounds below which no interval of a median has its `CONFIDENCE`: 2 · 2⁻⁶ is below 5 %, 2 · 2⁻⁵
+is not."""
+
 BURST = 0.005
 """Seconds a model must take before one run of it says something about the next."""
 
@@ -46,11 +50,6 @@ class Ratio:
     ratio: float
     low: float
     high: float
-
-    @property
-    def clear(self) -> bool:
-        """True where the interval lies on one side of 1."""
-        return self.low > 1.0 or self.high < 1.0
 
 
 def run_of(session: Session, feeds: Feeds) -> Run:
@@ -139,7 +138,7 @@ def interleave(
     Args:
         runs: what to time, in turn.
         rounds: how many rounds at the most.
-        seconds: no round begins after this time, but five are made whatever it takes.
+        seconds: no round begins after this time, but `LEAST` are made whatever it takes.
         on_round: called after each round with its number.
     """
     start = perf_counter()
@@ -154,7 +153,7 @@ def interleave(
             times[i].append(runs[i]())
         if on_round is not None:
             on_round(number + 1)
-        if number >= 4 and perf_counter() - start > seconds:
+        if number + 1 >= LEAST and perf_counter() - start > seconds:
             break
     return times
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convc.graph import Graph
-from convc.ir import Array, Dim, Op, Value
+from convc.ir import Array, Dim, Op, Value, is_real
 from convc.rewrite import NoMatch
 
 LARGEST = 2**28
@@ -50,8 +50,7 @@ def constant(value: Value | None, what: str = "the weights") -> Array:
     array = known(value)
     if array is None:
         raise NoMatch(f"{what} are not constant")
-    # The small floats of ml_dtypes are no kind that numpy knows.
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if not is_real(array.dtype):
         raise NoMatch(f"{what} are not floating point")
     return array
 

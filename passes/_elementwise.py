@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from convc.algebra import Affine, batch_norm_affine, compose_affine
 from convc.build import Builder
 from convc.graph import Graph
-from convc.ir import Array, Attribute, Dim, Op, Value
+from convc.ir import Array, Attribute, Dim, Op, Value, is_real
 from convc.rewrite import NoMatch
 
 KINDS = ("Mul", "Add", "Sub", "Div", "BatchNormalization")
-_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,6 @@ class Elementwise:
     data: Value
     affine: Affine
     dtype: np.dtype[Any]
-
-
-def is_real(dtype: np.dtype[Any] | None) -> bool:
-    """True for the floating types, bfloat16 included: integers wrap and truncate."""
-    return dtype is not None and (dtype.kind == "f" or dtype == _BFLOAT16)
 
 
 def read(graph: Graph, op: Op) -> Elementwise:

@@ -72,22 +72,24 @@ class FoldAffine(Pass):
     Options:
         border: ``map`` allows the constant map, ``decline`` does not.
         max_map: the largest number of elements of such a map (2²⁰: 4 MiB of float32).
+        copy_shared: fold into weights that other ops use as well, by a copy: the model grows.
     """
 
     name: ClassVar[str] = "fold-affine"
     border: Border = "map"
     max_map: int = 2**20
+    copy_shared: bool = True
 
     def rules(self) -> Sequence[Rule]:
         """After, before, alone: in this order."""
         return [
-            rule(fold_after, *elementwise.KINDS),
-            rule(fold_before, *linears.KINDS, border=self.border, max_map=self.max_map),
-            rule(merge, *elementwise.KINDS, border=self.border, max_map=self.max_map),
+            rule(fold_after, *elementwise.KINDS, options=self),
+            rule(fold_before, *linears.KINDS, options=self),
+            rule(merge, *elementwise.KINDS, options=self),
         ]
 
 
-def fold_after(graph: Graph, op: Op) -> Rewrite:
+def fold_after(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
     """The chain that begins with ``op`` into the linear op before it."""
     first = elementwise.read(graph, op)
     before = first.data.op
@@ -96,6 +98,7 @@ def fold_after(graph: Graph, op: Op) -> Rewrite:
     linear = linears.read(before)
     if len(graph.uses(first.data)) > 1:
         raise NoMatch(f"the result of the {linear.kind} has other users or is a graph output")
+    _require_own_weights(graph, linear, options)
     chain = [first, *elementwise.following(graph, op.result)][:LONGEST]
     decline = NoMatch("")
     for end in range(len(chain), 0, -1):
@@ -131,7 +134,7 @@ def _after(graph: Graph, linear: Linear, chain: Sequence[Elementwise]) -> Rewrit
     return _folded(graph, linear, chain, weights, bias, rest, chain[-1].op.result, "after")
 
 
-def fold_before(graph: Graph, op: Op, border: Border, max_map: int) -> Rewrite:
+def fold_before(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
     """The chain that feeds the linear op ``op`` into it."""
     fed = [value.op for value in op.inputs[:2] if value is not None]
     if not any(producer.kind in elementwise.KINDS for producer in fed):
@@ -141,18 +144,19 @@ def fold_before(graph: Graph, op: Op, border: Border, max_map: int) -> Rewrite:
     users = [user for user, _ in graph.uses(linear.data)]
     if any(user.domain or user.kind not in linears.KINDS for user in users):
         raise NoMatch(f"the {last.op.kind} before the {linear.kind} has users that need it")
+    _require_own_weights(graph, linear, options)
     chain = elementwise.preceding(graph, last)[-LONGEST:]
     decline = NoMatch("")
     for start in range(len(chain)):
         try:
-            return _before(graph, linear, chain[start:], border, max_map)
+            return _before(graph, linear, chain[start:], options)
         except NoMatch as reason:
             decline = reason
     raise decline
 
 
 def _before(
-    graph: Graph, linear: Linear, chain: Sequence[Elementwise], border: Border, max_map: int
+    graph: Graph, linear: Linear, chain: Sequence[Elementwise], options: FoldAffine
 ) -> Rewrite:
     scale, shift = elementwise.composed(chain)
     factors = per_channel(scale, linear.in_axis, linear.inputs)
@@ -172,7 +176,7 @@ def _before(
         if keeps_constant(geometry, _spatial(linear.data, geometry.ndim))[0]:
             bias = bias + along(response, linear.out_axis)
         else:
-            whole = _border_map(linear, shifts, geometry, border, max_map) + bias
+            whole = _border_map(linear, shifts, geometry, options) + bias
             flat = per_channel(whole, linear.out_axis, linear.outputs) is not None
             bias, rest = (whole, none) if flat else (none, whole)
     elif linear.kind == "Gemm":
@@ -190,11 +194,11 @@ def _before(
     return _folded(graph, linear, chain, weights, bias, rest, linear.op.result, "before")
 
 
-def _border_map(
-    linear: Linear, shifts: Array, geometry: Geometry, border: Border, max_map: int
-) -> Array:
-    if border == "decline":
-        raise NoMatch(f"the shift before the padded {linear.kind} needs a border map")
+def _border_map(linear: Linear, shifts: Array, geometry: Geometry, options: FoldAffine) -> Array:
+    if options.border == "decline":
+        raise NoMatch(
+            f"the shift before the padded {linear.kind} needs a border map (border=map makes one)"
+        )
     size = _spatial(linear.data, geometry.ndim)
     known = tuple(d for d in size if d is not None)
     if len(known) != len(size):
@@ -202,8 +206,8 @@ def _border_map(
             f"the shift before the padded {linear.kind} needs a border map, "
             "but the spatial size is unknown"
         )
-    if linear.outputs * int(np.prod(geometry.output_size(known))) > max_map:
-        raise NoMatch(f"the border map of the shift would exceed {max_map} elements")
+    if linear.outputs * int(np.prod(geometry.output_size(known))) > options.max_map:
+        raise NoMatch(f"the border map of the shift would exceed {options.max_map} elements")
     return fold_before_map(linear.array, None, shifts, geometry, known)
 
 
@@ -243,15 +247,13 @@ def _folded(  # noqa: PLR0917  # the parts of one formula
     return build.rewrite({result: value}, note=note)
 
 
-def merge(graph: Graph, op: Op, border: Border, max_map: int) -> Rewrite:
+def merge(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
     """The chain that ends with ``op`` into fewer ops, where it does not go into a linear op."""
     last = _read_quietly(graph, op)
     if elementwise.next_link(graph, op.result) is not None:
         raise NoMatch("")
     chain = elementwise.preceding(graph, last)
-    if len(chain) < 2 or any(
-        _folds(graph, user, border, max_map) for user, _ in graph.uses(op.result)
-    ):
+    if len(chain) < 2 or any(_folds(graph, user, options) for user, _ in graph.uses(op.result)):
         raise NoMatch("")
     affine = elementwise.composed(chain)
     build = Replacement(graph)
@@ -267,6 +269,11 @@ def merge(graph: Graph, op: Op, border: Border, max_map: int) -> Rewrite:
     return build.rewrite({op.result: value}, note=f"{elementwise.mentions(chain)} merged")
 
 
+def _require_own_weights(graph: Graph, linear: Linear, options: FoldAffine) -> None:
+    if not options.copy_shared and len(graph.uses(linear.weight)) > 1:
+        raise NoMatch(f"the weights of the {linear.kind} are shared; a copy would grow the model")
+
+
 def _read_quietly(graph: Graph, op: Op) -> Elementwise:
     """As `elementwise.read`; why an op is none is told once, by `fold_after`."""
     try:
@@ -275,12 +282,12 @@ def _read_quietly(graph: Graph, op: Op) -> Elementwise:
         raise NoMatch("") from decline
 
 
-def _folds(graph: Graph, op: Op, border: Border, max_map: int) -> bool:
+def _folds(graph: Graph, op: Op, options: FoldAffine) -> bool:
     """Whether ``op`` takes the chain before it, or some of it, in."""
     if op.domain or op.kind not in linears.KINDS:
         return False
     try:
-        fold_before(graph, op, border, max_map)
+        fold_before(graph, op, options)
     except NoMatch:
         return False
     return True

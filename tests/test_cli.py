@@ -20,6 +20,7 @@ from onnx import TensorProto
 import convc
 from convc.api import DEFAULT_PIPELINE
 from convc.cli import main
+from convc.runtime import Settings
 from tests.conftest import ROOT
 from tests.test_api import chain, wrong_pass  # noqa: F401  # a fixture
 from tests.tiny import IMAGE, STRING, kernel, model, node, write
@@ -582,3 +583,38 @@ def test_stale_temporary_files_are_cleaned_up(source: Path) -> None:
     assert not stale.exists()
     assert fresh.exists()
     assert other.exists()
+
+
+@pytest.mark.parametrize("arguments", [("",), ("net.onnx", "-o", "")])
+def test_an_empty_name_is_no_folder(
+    arguments: tuple[str, ...], source: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(source.parent)
+    before = sorted(source.parent.iterdir())
+    assert call("optimize", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "name is empty" in line
+    assert sorted(source.parent.iterdir()) == before
+
+
+def test_a_name_that_ends_in_a_slash_is_a_folder(source: Path, tmp_path: Path) -> None:
+    assert call("optimize", source, "-o", f"{tmp_path}/made/", "--quiet") == 0
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["net.onnx"]
+
+
+def test_threads_and_provider_reach_the_sessions(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import convc.check
+
+    seen: list[Settings] = []
+    made = convc.check.Session
+
+    def session(model: object, settings: Settings) -> object:
+        seen.append(settings)
+        return made(model, settings)
+
+    monkeypatch.setattr(convc.check, "Session", session)
+    flags = ("--threads", "1", "--provider", "cpu", "--dry-run", "--quiet")
+    assert call("optimize", source, *flags) == 0
+    assert {(s.threads, s.provider, s.optimised) for s in seen} == {(1, "cpu", False)}

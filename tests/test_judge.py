@@ -233,3 +233,17 @@ def test_order_of_verdicts() -> None:
     assert worst_of([Verdict.EQUAL, Verdict.DIFFERENT, Verdict.UNVERIFIED]) is Verdict.DIFFERENT
     assert worst_of([Verdict.EQUAL, Verdict.UNVERIFIED]) is Verdict.UNVERIFIED
     assert [v for v in Verdict if not v.good] == [Verdict.UNVERIFIED, Verdict.DIFFERENT]
+
+
+def test_a_wrong_channel_does_not_hide_behind_the_original_being_off_in_one_place() -> None:
+    truth = np.random.default_rng(0).standard_normal((1, 64, 10, 10))
+    before, after = truth.copy(), truth.copy()
+    scale = np.abs(truth).max()
+    before[0, 0, 0, 0] += 1e-3 * scale
+    after[0, 1] += 9e-4 * scale
+    wrong = judge(before.astype(np.float32), after.astype(np.float32), truth, 1e-4)
+    assert wrong.verdict is Verdict.DIFFERENT
+    slight = np.where(np.arange(64)[:, None, None] == 1, truth + 5e-5 * scale, truth)
+    before[0, 0, 0, 0] = truth[0, 0, 0, 0] + 4e-5 * scale
+    small = judge(before.astype(np.float32), slight.astype(np.float32), truth, 1e-4)
+    assert small.verdict is Verdict.WITHIN_TOLERANCE

@@ -69,11 +69,11 @@ def test_ratio_of_few_rounds_is_the_whole_range() -> None:
 def test_direction_and_clearness() -> None:
     slow, fast = [2.0 + 0.01 * i for i in range(20)], [1.0 + 0.01 * i for i in range(20)]
     assert ratio(slow, fast).ratio > 1
-    assert ratio(slow, fast).clear
+    assert ratio(slow, fast).low > 1
     assert ratio(fast, slow).high < 1
-    assert ratio(fast, slow).clear
+    assert ratio(fast, slow).high < 1
     mixed = [1.0, 2.0] * 10
-    assert not ratio(mixed, mixed[::-1]).clear
+    assert ratio(mixed, mixed[::-1]).low <= 1 <= ratio(mixed, mixed[::-1]).high
 
 
 def test_rounds_alternate_and_warm_up_is_not_counted() -> None:
@@ -96,8 +96,8 @@ def test_rounds_alternate_and_warm_up_is_not_counted() -> None:
         assert spent == [WARM_UP + i + ord(name) / 1000 for i in range(1, 5)]
 
 
-def test_no_time_left_still_makes_five_rounds() -> None:
-    assert [len(t) for t in interleave([lambda: 1.0, lambda: 2.0], rounds=50, seconds=0)] == [5, 5]
+def test_no_time_left_still_makes_the_least_rounds() -> None:
+    assert [len(t) for t in interleave([lambda: 1.0, lambda: 2.0], rounds=50, seconds=0)] == [6, 6]
     assert [len(t) for t in interleave([lambda: 1.0], rounds=3, seconds=0)] == [3]
 
 

@@ -38,7 +38,8 @@ def batch_norm_affine(
 
 def compose_affine(first: Affine, second: Affine) -> Affine:
     """``second`` after ``first``."""
-    return Affine(first.scale * second.scale, second.scale * first.shift + second.shift)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever stores the result looks at it
+        return Affine(first.scale * second.scale, second.scale * first.shift + second.shift)
 
 
 def fold_after(
@@ -66,11 +67,10 @@ def fold_after(
     Raises:
         ValueError: channel counts do not fit.
     """
-    kernel = as_float64(w)
-    count = _outputs(kernel, layout, group)
+    count = _outputs(w, layout, group)
     a = channels(scale, count)
     bias: Array = a * channels(b, count) + channels(shift, count)
-    return _scaled(kernel, a, layout, group, inputs=False), bias
+    return _scaled(w, a, layout, group, inputs=False), bias
 
 
 def fold_before(
@@ -130,16 +130,18 @@ def fold_before_map(
     return constant_response(w, np.zeros(1) if shift is None else shift, geometry, size, b)
 
 
-def _scaled(w: Array, factors: Array, layout: Layout, group: int, inputs: bool) -> Array:
+def _scaled(w: AnyArray, factors: Array, layout: Layout, group: int, inputs: bool) -> Array:
     blocks, axis = _grouped(w, layout, group)
     # The channel axis that the factors belong to: ``axis`` holds the inputs, the other the outputs.
     position = axis if inputs else 3 - axis
     shape = [group, 1, 1, 1]
     shape[position] = factors.size // group
-    return (blocks * factors.reshape(shape)).reshape(w.shape)
+    # In float64 without a float64 copy of the weights.
+    scaled: Array = np.multiply(blocks, factors.reshape(shape), dtype=np.float64)
+    return scaled.reshape(w.shape)
 
 
-def _grouped(w: Array, layout: Layout, group: int) -> tuple[Array, int]:
+def _grouped(w: AnyArray, layout: Layout, group: int) -> tuple[AnyArray, int]:
     """``w`` as (group, rows, columns, taps), and which of rows (1) and columns (2) are inputs."""
     if w.shape[0] % group:
         raise ValueError(f"{w.shape[0]} channels in {group} groups")
@@ -151,5 +153,5 @@ def _inputs(w: Array, layout: Layout, group: int) -> int:
     return int(w.shape[1] * group if layout == "conv" else w.shape[0])
 
 
-def _outputs(w: Array, layout: Layout, group: int) -> int:
+def _outputs(w: AnyArray, layout: Layout, group: int) -> int:
     return int(w.shape[0] if layout == "conv" else w.shape[1] * group)

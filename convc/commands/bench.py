@@ -10,11 +10,21 @@ from statistics import median
 
 from convc.commands.output import DONE, print_json
 from convc.console import make_console, rounds_bar, table
-from convc.feeds import as_cases, noise
+from convc.feeds import Feeds, as_cases, noise
 from convc.model_files import load, runnable
-from convc.runtime import Session, Settings, physical_cores, version
+from convc.runtime import Model, RunError, Session, Settings, physical_cores, version
 from convc.sizes import load_runnable
-from convc.timing import in_own_process, interleave, ratio, run_of
+from convc.timing import Run, in_own_process, interleave, ratio, run_of
+
+
+def _timed(path: Path, model: Model, settings: Settings, feeds: Feeds) -> Run:
+    """A model that has run once; raises RunError, naming the file, where it does not."""
+    try:
+        session = Session(model, settings)
+        session.run(feeds)
+    except RunError as error:
+        raise RunError(f"{path}: onnxruntime does not run it: {error}") from error
+    return run_of(session, feeds)
 
 
 def run(args: Namespace) -> int:
@@ -29,7 +39,9 @@ def run(args: Namespace) -> int:
     console = make_console()
     names = [str(path) for path in paths]
     with ExitStack() as stack:
-        runs = [run_of(Session(model, settings), feeds) for model in models]
+        runs = [
+            _timed(path, model, settings, feeds) for path, model in zip(paths, models, strict=True)
+        ]
         if args.provider.upper().startswith("CPU"):
             runs.append(stack.enter_context(in_own_process(models[0], flushed, feeds)))
             names.append(f"{paths[0]} with set_denormal_as_zero")
@@ -53,6 +65,8 @@ def run(args: Namespace) -> int:
         )
         return DONE
     threads = args.threads or physical_cores()
+    if args.quiet:
+        return DONE
     made = table(
         "model", "median ms", "faster than the first", "95 % interval",
         title=f"onnxruntime {version()}, {threads} threads, {len(times[0])} rounds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -70,6 +71,8 @@ def _optimize_one(
             verify=args.verify,
             seed=args.seed,
             keep_initializer_inputs=args.keep_initializer_inputs,
+            threads=args.threads,
+            provider=args.provider,
             on_progress=say,
             instruments=_instruments(args, model),
             reproducer=None if args.dry_run else target.with_suffix(".reproducer.mlir"),
@@ -134,6 +137,8 @@ def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any
 
 def _models(paths: list[str]) -> list[Path]:
     """The files among ``paths``; a folder stands for the models in it, results left out."""
+    if "" in paths:
+        raise UsageError("a model's name is empty: is a variable of your shell not set?")
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
@@ -147,11 +152,15 @@ def _models(paths: list[str]) -> list[Path]:
 
 
 def _several(args: Namespace) -> bool:
-    return len(args.models) > 1 or any(Path(path).is_dir() for path in args.models)
+    """True where ``-o`` is a folder: several models, a folder of them, or a name that says so."""
+    named_folder = (args.output or "").endswith(os.sep)
+    return named_folder or len(args.models) > 1 or any(map(os.path.isdir, args.models))
 
 
 def _targets(models: list[Path], args: Namespace) -> list[Path]:
     """Where each model goes: beside itself, to the file of ``-o``, or into the folder of it."""
+    if args.output == "":
+        raise UsageError("-o: the name is empty: is a variable of your shell not set?")
     output = None if args.output is None else Path(args.output)
     if output is None:
         targets = [m.with_name(m.stem + SUFFIX) for m in models]

@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
 
 
 def _figures(comparison: Comparison) -> str:
-    if not isfinite(comparison.max_abs):
+    if not comparison.cases or not isfinite(comparison.max_abs):
         return ""
     return (
         f", not bit-identical: largest difference {comparison.max_abs:.3g} "

@@ -258,15 +258,27 @@ def test_an_add_would_stay_for_each_of_two_padded_convs() -> None:
     assert "would stay as an Add" in next(iter(stats.declined))
 
 
-def test_shared_weights_are_copied() -> None:
+def two_convs_of_one_weight() -> Graph:
     build, x = new_graph((1, 4, 6, 6))
     weight, bias = build.constant(noise(4, 4, 3, 3), name="w"), build.constant(noise(4), name="b")
     first = build.op("Conv", (x, weight, bias), name="first")
     second = build.op("Conv", (x, weight, bias), name="second")
-    graph = finished(build, channelwise(build, "Norm", first), second)
+    return finished(build, channelwise(build, "Norm", first), second)
+
+
+def test_shared_weights_are_copied() -> None:
+    graph = two_convs_of_one_weight()
     stats, after = fold(graph)
     assert list(stats.notes) == ["BatchNormalization after Conv folded, a copy of shared weights"]
     compare(graph, after, RNG)
+
+
+def test_shared_weights_are_left_alone_where_a_copy_is_not_wanted() -> None:
+    graph = two_convs_of_one_weight()
+    stats, after = fold(graph, copy_shared=False)
+    reason = "the weights of the Conv are shared; a copy would grow the model"
+    assert (stats.applied, dict(stats.declined)) == (0, {reason: 1})
+    assert len(after) == len(graph)
 
 
 def test_weights_that_are_no_constants() -> None:
@@ -410,7 +422,7 @@ STRIDED = {"auto_pad": "SAME_UPPER", "strides": (2, 2)}
 @pytest.mark.parametrize(
     ("graph", "options", "reason"),
     [
-        (norm_then_padded(), {"border": "decline"}, BORDER),
+        (norm_then_padded(), {"border": "decline"}, f"{BORDER} (border=map makes one)"),
         (
             norm_then_padded(),
             {"max_map": 10},

@@ -1,7 +1,7 @@
 // The same, where no map is wanted.
 // passes: fold-affine{border=decline}
 // rewrites: 0
-// declined: 1 × the shift before the padded Conv needs a border map
+// declined: 1 × the shift before the padded Conv needs a border map (border=map makes one)
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
   func.func @main_graph(%x: tensor<1x2x4x4xf32> {onnx.name = "x"}) -> (tensor<1x1x4x4xf32> {onnx.name = "y"}) {
