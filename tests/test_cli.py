@@ -1,32 +1,24 @@
-"""The command line: every command, its exit codes, and one line for whatever is wrong."""
+"""The command line: every command, its output and its exit codes."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
 
 import convc
 from convc.api import DEFAULT_PIPELINE
-from convc.cli import main
 from convc.runtime import Settings
+from tests.cli_helpers import Capture, call, convc_run
 from tests.conftest import ROOT
 from tests.test_api import chain, wrong_pass  # noqa: F401  # a fixture
-from tests.tiny import IMAGE, STRING, kernel, model, node, write
+from tests.tiny import STRING, kernel, model, node, write
 
 MODELS = ROOT / "models"
-Capture = pytest.CaptureFixture[str]
 
 SIDE = {"ops", "convs", "macs", "params", "weight_bytes", "peak_activation_bytes", "latency_ms"}
 VERIFY = {"verdict", "max_abs", "max_rel", "original_error", "error", "bit_identical", "sizes"}
@@ -35,38 +27,6 @@ VERIFY = {"verdict", "max_abs", "max_rel", "original_error", "error", "bit_ident
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return write(tmp_path / "net.onnx", chain())
-
-
-def convc_run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """``python -m convc`` in a process of its own."""
-    command = [sys.executable, "-m", "convc", *map(str, arguments)]
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, capture_output=True, text=True, check=False, timeout=120, **options
-    )
-
-
-def call(*arguments: object) -> int:
-    try:
-        return main([str(a) for a in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-
-
-def refused(capsys: Capture, *arguments: object, says: str = "") -> str:
-    """The one line on stderr with which convc refuses; nothing is on stdout."""
-    assert call(*arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = captured.err.splitlines()
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("convc: ")
-    assert says in lines[0]
-    assert "Traceback" not in lines[0]
-    assert "internal error" not in lines[0]
-    return lines[0]
-
-
-# -- what goes right --------------------------------------------------------------------------
 
 
 def test_optimize_writes_beside_the_model(source: Path, capsys: Capture) -> None:
@@ -344,257 +304,6 @@ def test_long_paths_and_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert found.returncode == 0
     assert f"written: {folder}/net[red].convc.onnx" in found.stderr
     assert found.stderr.splitlines()[0].strip() == "net[red].onnx"
-
-
-# -- what goes wrong --------------------------------------------------------------------------
-
-
-def external(location: str) -> bytes:
-    proto = onnx.ModelProto.FromString(
-        model([node("Mul", "x w", "y")], {"w": kernel(1, 1, 4, 1, 1)})
-    )
-    (tensor,) = proto.graph.initializer
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value=location)
-    return proto.SerializeToString()
-
-
-def cyclic() -> bytes:
-    return model([node("Add", "x b", "a"), node("Relu", "a", "b"), node("Neg", "b", "y")])
-
-
-def opset(version: int) -> bytes:
-    proto = onnx.ModelProto.FromString(chain())
-    proto.opset_import[0].version = version
-    return proto.SerializeToString()
-
-
-BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "empty": (lambda: b"", "empty"),
-    "truncated": (lambda: chain()[:-200], "not an ONNX model, or a truncated one"),
-    "truncated early": (lambda: chain()[:40], "not an ONNX model"),
-    "random": (lambda: random.Random(1).randbytes(5000), "not an ONNX model"),
-    "text": (lambda: b"hello world, this is no model\n" * 20, "not an ONNX model"),
-    "zeros": (lambda: bytes(500), "not an ONNX model"),
-    "json": (lambda: b'{"graph": []}', "not an ONNX model"),
-    "cycle": (cyclic, "cycle"),
-    "dangling": (lambda: model([node("Add", "x nobody", "y")]), "nobody"),
-    "no maker of the output": (lambda: model([node("Relu", "x", "z")]), "'y'"),
-    "made twice": (lambda: model([node("Relu", "x", "y"), node("Neg", "x", "y")]), "'y'"),
-    "newest opset": (lambda: opset(999), "opset 999"),
-    "oldest opset": (lambda: opset(3), "opset 3"),
-    "external data missing": (lambda: external("missing.bin"), "missing"),
-    "external data above": (lambda: external("../secret.bin"), "refused"),
-    "external data absolute": (lambda: external("/etc/passwd"), "refused"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_FILES)
-def test_bad_files(kind: str, tmp_path: Path, capsys: Capture) -> None:
-    make, says = BAD_FILES[kind]
-    (tmp_path / "secret.bin").write_bytes(bytes(16))
-    folder = tmp_path / "in"
-    folder.mkdir()
-    path = write(folder / "bad.onnx", make())
-    out = write(folder / "o.out", b"what was here before")
-    before = sorted(folder.iterdir())
-    line = refused(capsys, "optimize", path, "-o", out, says=says)
-    assert str(path) in line
-    refused(capsys, "optimize", path, says=says)
-    assert sorted(folder.iterdir()) == before
-    assert out.read_bytes() == b"what was here before"
-    good = write(tmp_path / "good.onnx", chain())
-    refused(capsys, "verify", path, good, says=says)
-    refused(capsys, "verify", good, path, says=says)
-    assert call("bench", path) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_missing_and_unreadable(tmp_path: Path, capsys: Capture, source: Path) -> None:
-    refused(capsys, "optimize", tmp_path / "none.onnx", says="no such file")
-    refused(capsys, "verify", source, tmp_path / "none.onnx", says="no such file")
-    refused(capsys, "verify", source, tmp_path, says="is a folder")
-    (tmp_path / "empty").mkdir()
-    refused(capsys, "optimize", tmp_path / "empty", says="holds no .onnx file")
-    refused(capsys, "optimize", source / "below.onnx", says="below.onnx")
-
-
-def test_unwritable_output(tmp_path: Path, capsys: Capture, source: Path) -> None:
-    other = write(tmp_path / "other.onnx", chain())
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "net.onnx").mkdir()
-    refused(capsys, "optimize", source, "-o", source / "below.onnx", says="below.onnx")
-    refused(capsys, "optimize", source, "-o", tmp_path / "none" / "o.onnx", says="does not exist")
-    refused(capsys, "optimize", source, other, "-o", source, says="several models need a folder")
-    refused(capsys, "optimize", source, other, "-o", source / "below", says="no folder")
-    refused(capsys, "optimize", source, "-o", tmp_path / "out", says="is a folder")
-    refused(capsys, "optimize", source, "-o", "/dev/null", says="regular file")
-    refused(capsys, "optimize", source, "-o", tmp_path / ("n" * 300), says="nnn")
-    refused(capsys, "optimize", source, other, "-o", tmp_path, says="would replace")
-    refused(capsys, "optimize", source, source, says="two of the models")
-    assert source.read_bytes() == chain()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.onnx", "other.onnx", "out"]
-
-
-BAD_OPTIONS = {
-    "unknown pass": (["--passes", "fuse-conv"], "did you mean fuse-convs"),
-    "unknown option": (["--passes", "fuse-convs{bordr=exact}"], "did you mean border"),
-    "bad value": (["--passes", "fuse-convs{border=none}"], "exact"),
-    "bad pipeline": (["--passes", "simplify;fuse-convs"], "position"),
-    "open brace": (["--passes", "fuse-convs{border=exact"], "missing '}'"),
-    "unknown dim": (["--dim", "hight=3"], "no such open dim"),
-    "bad dim": (["--dim", "height"], "NAME=SIZE"),
-    "zero dim": (["--dim", "height=0"], "NAME=SIZE"),
-    "seed": (["--seed", "-1"], "--seed"),
-    "tolerance": (["--tolerance", "nan"], "--tolerance"),
-    "threads": (["--threads", "0"], "--threads"),
-    "provider": (["--provider", "Quantum"], "this onnxruntime has"),
-    "latency": (["--objective", "latency"], "not built yet"),
-    "max error": (["--max-error", "safe"], "no approximate pass"),
-    "unknown flag": (["--frobnicate"], "--frobnicate"),
-    "missing data": (["--data", "none.npz"], "no such file"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_OPTIONS)
-def test_bad_options(kind: str, source: Path, capsys: Capture) -> None:
-    arguments, says = BAD_OPTIONS[kind]
-    refused(capsys, "optimize", source, *arguments, says=says)
-    assert [p.name for p in source.parent.iterdir()] == ["net.onnx"]
-
-
-def test_wrong_data(source: Path, tmp_path: Path, capsys: Capture) -> None:
-    data = tmp_path / "x.npy"
-    for array, says in (
-        (np.zeros((1, 3, 12, 10)), "must be 1x4x12x10, given 1x3x12x10"),
-        (np.zeros(IMAGE, int), "must be float32"),
-        (np.full(IMAGE, np.nan), "NaN"),
-    ):
-        np.save(data, array)
-        refused(capsys, "optimize", source, "--data", data, says=says)
-        refused(capsys, "verify", source, source, "--data", data, says=says)
-        assert call("bench", source, "--data", data) == 2
-        capsys.readouterr()
-    assert not source.with_name("net.convc.onnx").exists()
-
-
-def test_bad_commands(source: Path, capsys: Capture) -> None:
-    refused(capsys, "optimise", says="did you mean optimize")
-    refused(capsys, "frobnicate", says="there are optimize")
-    refused(capsys, "optimize", says="MODEL")
-    refused(capsys, "verify", source, says="B")
-    refused(capsys, "passes", "fold-affin", says="did you mean fold-affine")
-    refused(capsys, "bench", source, "--runs", "0", says="--runs")
-    refused(capsys, "bench", source, "--budget", "nan", says="--budget")
-    refused(capsys, "bench", source, source.parent / "none.onnx")
-
-
-def test_internal_errors_are_one_line_too(
-    source: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import convc.commands.optimize
-
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("two\nlines")
-
-    monkeypatch.setattr(convc.commands.optimize, "optimize", broken)
-    assert call("optimize", source) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("convc: internal error, RuntimeError: two lines")
-    assert len(captured.err.splitlines()) == 1
-    monkeypatch.setenv("CONVC_DEBUG", "1")
-    with pytest.raises(RuntimeError):
-        main(["optimize", str(source)])
-
-
-def test_a_closed_pipe_is_no_error() -> None:
-    command = f"{sys.executable} -m convc passes | head -n 0"
-    found = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in found.stderr
-    assert "internal error" not in found.stderr
-
-
-@pytest.mark.parametrize("flags", [(), ("--external-data",)], ids=["inside", "external"])
-def test_killed_while_writing(flags: tuple[str, ...], tmp_path: Path) -> None:
-    """The old file or the new one, never half; what is left over are dot-files."""
-    w = np.arange(12_000_000, dtype=np.float32).reshape(10, -1)
-    source = write(tmp_path / "big.onnx", model([node("MatMul", "x w", "y")], {"w": w}))
-    folder = tmp_path / "out"
-    folder.mkdir()
-    target = folder / "o.onnx"
-    old = chain()
-    command = [
-        sys.executable, "-m", "convc", "optimize", str(source), "-o", str(target), "--quiet",
-        "--verify", "off", "--passes", "simplify", *flags,
-    ]  # fmt: skip
-    start = time.monotonic()
-    subprocess.run(command, check=True)
-    whole = time.monotonic() - start
-    rng = random.Random(len(flags))
-    seen = set()
-    for trial in range(6):
-        for file in folder.iterdir():
-            file.unlink()
-        target.write_bytes(old)
-        process = subprocess.Popen(command)
-        # Late in the run, where it writes; from its first temporary file on in half of the cases.
-        if trial % 2:
-            while process.poll() is None and len(list(folder.iterdir())) < 2:
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.05))
-        else:
-            time.sleep(rng.uniform(0.6, 1.0) * whole)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if target.read_bytes() == old:
-            seen.add("old")
-        else:
-            graph = convc.load(target)
-            arrays = [op.array for op in graph.ops() if op.array is not None]
-            np.testing.assert_array_equal(arrays[0], w)
-            seen.add("new")
-        named = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
-        assert all(name == "o.onnx" or name.endswith(".data") for name in named)
-    assert "old" in seen
-
-
-def test_who_reads_the_old_file_keeps_reading_it(source: Path, tmp_path: Path) -> None:
-    """The new file takes the old one's place in one step; the old one is never changed."""
-    target = write(tmp_path / "o.onnx", b"what was here before")
-    target.chmod(0o640)
-    with target.open("rb") as reader:
-        assert call("optimize", source, "-o", target, "--quiet") == 0
-        assert reader.read() == b"what was here before"
-    assert len(convc.load(target)) > 0
-    assert target.stat().st_mode & 0o777 == 0o640
-
-
-def test_stale_temporary_files_are_cleaned_up(source: Path) -> None:
-    stale, fresh = source.parent / ".convc.old.tmp", source.parent / ".convc.new.tmp"
-    other = source.parent / ".somebody.tmp"
-    for file in (stale, fresh, other):
-        file.write_bytes(b"left over")
-    for file in (stale, other):
-        os.utime(file, (time.time() - 90_000, time.time() - 90_000))
-    assert call("optimize", source, "--quiet") == 0
-    assert not stale.exists()
-    assert fresh.exists()
-    assert other.exists()
-
-
-@pytest.mark.parametrize("arguments", [("",), ("net.onnx", "-o", "")])
-def test_an_empty_name_is_no_folder(
-    arguments: tuple[str, ...], source: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(source.parent)
-    before = sorted(source.parent.iterdir())
-    assert call("optimize", *arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "name is empty" in line
-    assert sorted(source.parent.iterdir()) == before
 
 
 def test_a_name_that_ends_in_a_slash_is_a_folder(source: Path, tmp_path: Path) -> None:
