@@ -13,9 +13,8 @@ import numpy as np
 from convc.algebra import swap_layout
 from convc.algebra.affine import Layout
 from convc.conv import group_of
-from convc.ir import Array, Op, Value
+from convc.ir import Array, Op, Value, is_real
 from convc.rewrite import NoMatch, Replacement
-from passes._elementwise import is_real
 
 KINDS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -189,18 +188,26 @@ def require_stored(linear: Linear, weights: Array, bias: Array) -> None:
     """
     dtype = linear.weight.dtype
     assert dtype is not None
+    new = _largest(to_filters(linear, weights))
     with np.errstate(over="ignore"):
-        stored = [part.astype(dtype).astype(np.float64) for part in (weights, bias)]
+        # Rounding is monotonic: where the largest magnitude does not overflow, none does.
+        stored = [part.astype(dtype).astype(np.float64) for part in (new, bias)]
     if not all(np.isfinite(part).all() for part in stored):
         raise NoMatch(f"the folded weights overflow {dtype}")
     tiny = float(precision(linear).tiny)
-    old = np.abs(to_filters(linear, linear.array)).max(axis=1, initial=0).astype(np.float64)
-    new = np.abs(to_filters(linear, weights)).max(axis=1, initial=0)
+    old = _largest(to_filters(linear, linear.array))
     held = per_channel(bias, linear.out_axis, linear.outputs)
     if held is not None and new.size == linear.outputs:
         new = np.maximum(new, np.abs(held))
     if ((new > 0) & (new < tiny) & (old >= tiny)).any():
         raise NoMatch(f"the folded weights of a filter are subnormal in {dtype}")
+
+
+def _largest(filters: Array) -> Array:
+    """The largest magnitude of each filter, float64; NaN where it holds one. Copies nothing."""
+    high, low = filters.max(axis=1, initial=0), filters.min(axis=1, initial=0)
+    largest: Array = np.maximum(high.astype(np.float64), -low.astype(np.float64))
+    return largest
 
 
 def rebuild(

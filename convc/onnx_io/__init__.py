@@ -11,14 +11,18 @@ from onnx import ModelProto, TensorProto, helper
 from convc.errors import ConvcError, InvalidModelError, UsageError
 from convc.files import check_writable, write_whole
 from convc.graph import Graph
-from convc.onnx_io.exporter import CONSTANTS_NEED_IR, export_model
+from convc.onnx_io.exporter import CONSTANTS_NEED_IR, LARGE, export_model
 from convc.onnx_io.importer import import_model, parse_model
 from convc.onnx_io.refresh import refresh_types
+from convc.onnx_io.tensors import Files, Payload, map_file
+from convc.onnx_io.wire import grow, reference, shrink
 
 LARGEST_FILE = 2**31 - 2**20
 """Protobuf ends at 2 GiB; beyond (less a margin) weights go to a file beside the model."""
-EXTERNAL_FROM = 1024
+EXTERNAL_FROM = LARGE
 """Bytes from which a weight is put into the external file."""
+MAPPED_FROM = 2**20
+"""Bytes from which a file is mapped; below that there is nothing to gain."""
 
 __all__ = [
     "from_bytes",
@@ -39,6 +43,9 @@ def load(
 ) -> Graph:
     """Reads an ONNX file.
 
+    The weights of a large file are not read but mapped, like external data. So the file may be
+    replaced or deleted while the graph is in use, but must not be written into.
+
     Args:
         path: the file; external data is looked for in its folder and mapped, not read.
         sizes: sizes of open dims, by name, at which the model is costed and proved. The dims
@@ -49,13 +56,14 @@ def load(
     names no dim of it.
     """
     path = Path(path)
-    data = _read(path)
+    files = Files(path.parent)
+    data = _read_mapped(path, files) or _read(path)
     try:
         model = parse_model(data, str(path))
         del data
         return import_model(
             model,
-            path.parent,
+            files,
             sizes or {},
             keep_initializer_inputs=keep_initializer_inputs,
         )
@@ -73,8 +81,8 @@ def to_bytes(graph: Graph) -> bytes:
     """The serialised model; raises UsageError where it does not fit into one protobuf."""
     if weight_bytes(graph) > LARGEST_FILE:
         raise UsageError("the weights exceed 2 GB and do not fit into one protobuf: save to a file")
-    data: bytes = export_model(graph).SerializeToString(deterministic=True)
-    return data
+    model, weights = export_model(graph)
+    return b"".join(grow(model.SerializeToString(deterministic=True), weights))
 
 
 def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None:
@@ -88,12 +96,13 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
     path = Path(path)
     check_writable(path)
     graph.verify()
-    model = export_model(graph)
+    model, weights = export_model(graph)
     made = None
     if external_data or weight_bytes(graph) > LARGEST_FILE:
-        made = _move_weights_out(model, path)
+        made = _move_weights_out(model, weights, path)
+        weights = {}
     try:
-        write_whole(path, model.SerializeToString(deterministic=True))
+        write_whole(path, *grow(model.SerializeToString(deterministic=True), weights))
     except BaseException:
         if made is not None:
             made.unlink(missing_ok=True)
@@ -104,6 +113,24 @@ def weight_bytes(graph: Graph) -> int:
     """Bytes of all weights, defaults of inputs included."""
     arrays = (op.default if op.array is None else op.array for op in graph.ops())
     return sum(array.nbytes for array in arrays if array is not None)
+
+
+def _read_mapped(path: Path, files: Files) -> bytes | None:
+    """The model in a large file without its large weights, which are added to ``files``.
+
+    None where the file is to be read as a whole, be it only for the error that this gives.
+    """
+    try:
+        if not path.is_file() or not MAPPED_FROM <= path.stat().st_size <= LARGEST_FILE:
+            return None
+        path.name.encode()
+        mapped = map_file(path)
+    except (OSError, UnicodeEncodeError):
+        return None
+    data = shrink(mapped.data, path.name)
+    if data is not None:
+        files.add(path.name, mapped)
+    return data
 
 
 def _read(path: Path) -> bytes:
@@ -117,30 +144,24 @@ def _read(path: Path) -> bytes:
         raise InvalidModelError(f"{path}: cannot read it: {error.strerror or error}") from error
 
 
-def _move_weights_out(model: ModelProto, path: Path) -> Path | None:
+def _move_weights_out(model: ModelProto, weights: Mapping[int, Payload], path: Path) -> Path | None:
     """Moves large weights into a file named after their content; returns it where it is new.
 
     So the old model never sees the new weights: its data file has another name.
     """
-    large = [t for t in model.graph.initializer if len(t.raw_data) >= EXTERNAL_FROM]
-    if not large:
+    if not weights:
         return None
     digest = hashlib.blake2b(digest_size=8)
-    for tensor in large:
-        digest.update(tensor.raw_data)
+    for data in weights.values():
+        digest.update(data)
     name = f"{path.stem}.{digest.hexdigest()}.data"
     target = path.parent / name
     known = target.exists()
-    chunks = [tensor.raw_data for tensor in large]
-    write_whole(target, *chunks)
+    write_whole(target, *weights.values())
     offset = 0
-    for tensor in large:
-        length = len(tensor.raw_data)
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", name), ("offset", offset), ("length", length)):
-            tensor.external_data.add(key=key, value=str(value))
-        offset += length
+    for index, data in weights.items():
+        model.graph.initializer[index].MergeFromString(reference(name, offset, len(data)))
+        offset += len(data)
     return None if known else target
 
 

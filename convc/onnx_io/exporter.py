@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import count
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+)
 
 from convc.errors import InvalidGraphError
 from convc.graph import Graph
-from convc.ir import CONSTANT, Attribute, Op, Opaque, Type, Value
+from convc.ir import CONSTANT, Array, Attribute, Op, Opaque, Type, Value
 from convc.onnx_io.bodies import defined, rename_captured
 from convc.onnx_io.shapes import decode_type, encode_type
-from convc.onnx_io.tensors import from_array
+from convc.onnx_io.tensors import Payload, from_array, payload_of
 
 CONSTANTS_NEED_IR = 4
 """Since this IR version a weight need not be a graph input, and is a constant if it is not."""
 
+LARGE = 1024
+"""Bytes from which a weight is kept apart, to be streamed or put into a file of its own."""
 
-def export_model(graph: Graph) -> ModelProto:
-    """The model that the graph says, with all weights inside."""
+
+def export_model(graph: Graph) -> tuple[ModelProto, dict[int, Payload]]:
+    """The model that the graph says, with the data of its large weights apart.
+
+    Returns the model, and by their place among its initialisers the bytes of those that have none
+    in it.
+    """
     header = graph.header
     model: ModelProto = ModelProto.FromString(header.model_shell)
     model.ir_version = max(header.ir_version, CONSTANTS_NEED_IR)
@@ -33,8 +48,9 @@ def export_model(graph: Graph) -> ModelProto:
     model.graph.CopyFrom(shell)
     model.graph.name = shell.name or "graph"
     del model.graph.input[:], model.graph.output[:]
-    _Exporter(graph, model.graph, shell).run()
-    return model
+    exporter = _Exporter(graph, model.graph, shell)
+    exporter.run()
+    return model, exporter.large
 
 
 def encode_node(op: Op, inputs: Iterable[str], outputs: Iterable[str]) -> NodeProto:
@@ -97,6 +113,7 @@ class _Exporter:
         self.shell = shell
         self.bound: dict[Value, str] = {}
         self.taken: set[str] = {""}
+        self.large: dict[int, Payload] = {}
 
     def run(self) -> None:
         order = self.graph.ops()
@@ -147,7 +164,14 @@ class _Exporter:
             array = op.default if op.array is None else op.array
             # A weight that nobody uses and that has no name needs no place in the file.
             if array is not None and op.result in self.bound:
-                self.target.initializer.append(from_array(array, self.bound[op.result]))
+                self.target.initializer.append(self._encode_weight(array, self.bound[op.result]))
+
+    def _encode_weight(self, array: Array, name: str) -> TensorProto:
+        if array.nbytes < LARGE or array.dtype == np.dtype(object):
+            return from_array(array, name)
+        tensor, self.large[len(self.target.initializer)] = payload_of(array)
+        tensor.name = name
+        return tensor
 
     def _write_node(self, op: Op, inner: set[str]) -> None:
         names = ["" if value is None else self.bound[value] for value in op.operands]
@@ -192,8 +216,3 @@ class _Exporter:
                 if name and known and name not in self.graph.output_names:
                     entry = self.target.value_info.add(name=name)
                     entry.type.CopyFrom(encode_type(result.type))
-
-
-def metadata_of(model: ModelProto) -> Mapping[str, str]:
-    """The metadata of a model."""
-    return {entry.key: entry.value for entry in model.metadata_props}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +15,7 @@ from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Opaque, Type, Value
 from convc.onnx_io.bodies import bodies, captured, tensors
 from convc.onnx_io.shapes import decode_type, infer
-from convc.onnx_io.tensors import from_array, to_array, to_dense
+from convc.onnx_io.tensors import Files, from_array, to_array, to_dense
 
 OLDEST_OPSET = 6
 SMALL_WEIGHT = 1024
@@ -57,7 +56,7 @@ def _texts(message: Message) -> Iterator[str | bytes]:
 
 def import_model(
     model: ModelProto,
-    folder: Path | None,
+    files: Files | None,
     sizes: Mapping[str, int],
     *,
     keep_initializer_inputs: bool = False,
@@ -66,15 +65,15 @@ def import_model(
 
     Args:
         model: the parsed file.
-        folder: where external data is looked for.
+        files: where external data is, None where the model has no folder.
         sizes: sizes for open dims, by name.
         keep_initializer_inputs: keep weights that are also graph inputs as inputs with a default;
             otherwise they become constants, as onnxruntime wants them for speed.
     """
     opsets = {_domain(entry.domain): int(entry.version) for entry in model.opset_import}
     _check_opset(opsets, model.graph)
-    _embed_external(model, folder)
-    weights = _take_weights(model.graph, folder)
+    _embed_external(model, files)
+    weights = _take_weights(model.graph, files)
     if not keep_initializer_inputs:
         _keep(model.graph.input, [v for v in model.graph.input if v.name not in weights])
     listed = list(model.graph.input)
@@ -91,7 +90,7 @@ def import_model(
         if name not in values:
             values[name] = graph.add_constant(array, name)
     for node in _ordered(model.graph, values):
-        _add_node(graph, node, values, types.by_name, folder)
+        _add_node(graph, node, values, types.by_name, files)
     outputs = [entry.name for entry in model.graph.output]
     missing = [name for name in outputs if name not in values]
     if missing:
@@ -101,12 +100,12 @@ def import_model(
     return graph
 
 
-def decode_attributes(node: NodeProto, folder: Path | None = None) -> dict[str, Attribute]:
+def decode_attributes(node: NodeProto, files: Files | None = None) -> dict[str, Attribute]:
     """The attributes of a node; what the IR does not look into stays serialised."""
-    return {entry.name: _decode_attribute(entry, folder) for entry in node.attribute}
+    return {entry.name: _decode_attribute(entry, files) for entry in node.attribute}
 
 
-def _decode_attribute(entry: AttributeProto, folder: Path | None) -> Attribute:
+def _decode_attribute(entry: AttributeProto, files: Files | None) -> Attribute:
     if entry.ref_attr_name:
         return Opaque(entry.SerializeToString())
     kind = entry.type
@@ -119,7 +118,7 @@ def _decode_attribute(entry: AttributeProto, folder: Path | None) -> Attribute:
     if kind == AttributeProto.FLOATS and entry.floats:
         return tuple(float(f) for f in entry.floats)
     if kind == AttributeProto.TENSOR:
-        return to_array(entry.t, folder)
+        return to_array(entry.t, files)
     try:
         if kind == AttributeProto.STRING:
             return entry.s.decode()
@@ -182,26 +181,26 @@ def _without(model: ModelProto, field: str) -> ModelProto:
     return shell
 
 
-def _embed_external(model: ModelProto, folder: Path | None) -> None:
+def _embed_external(model: ModelProto, files: Files | None) -> None:
     """Reads what function and subgraph bodies keep outside: they pass through as they are."""
     nodes = [node for node in model.graph.node if any(bodies(node))]
     nodes += [node for function in model.functions for node in function.node]
     for tensor in tensors(nodes):
         if tensor.data_location == TensorProto.EXTERNAL:
-            tensor.CopyFrom(from_array(to_array(tensor, folder), tensor.name))
+            tensor.CopyFrom(from_array(to_array(tensor, files), tensor.name))
 
 
-def _take_weights(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
+def _take_weights(graph: GraphProto, files: Files | None) -> dict[str, Array]:
     """The initialisers as arrays; the large ones are emptied in ``graph``."""
     weights: dict[str, Array] = {}
     for tensor in graph.initializer:
         if tensor.name in weights:
             raise InvalidModelError(f"two weights are named {tensor.name!r}")
-        weights[tensor.name] = to_array(tensor, folder)
+        weights[tensor.name] = to_array(tensor, files)
     for sparse in graph.sparse_initializer:
         if sparse.values.name in weights:
             raise InvalidModelError(f"two weights are named {sparse.values.name!r}")
-        weights[sparse.values.name] = to_dense(sparse, folder)
+        weights[sparse.values.name] = to_dense(sparse, files)
         tensor = TensorProto(name=sparse.values.name, data_type=sparse.values.data_type)
         tensor.dims.extend(sparse.dims)
         graph.initializer.append(hollow(tensor))
@@ -286,12 +285,12 @@ def _add_node(
     node: NodeProto,
     values: dict[str, Value],
     types: Mapping[str, Type],
-    folder: Path | None,
+    files: Files | None,
 ) -> None:
     if node.op_type in (INPUT, OUTPUT, "") and not _domain(node.domain):
         raise InvalidModelError(f"node {_label(node)} is of no kind that ONNX knows")
     if node.op_type == CONSTANT and not _domain(node.domain):
-        array = _constant(node, folder)
+        array = _constant(node, files)
         if array is None:
             raise InvalidModelError(f"node {_label(node)} holds no value")
         name = node.output[0]
@@ -304,7 +303,7 @@ def _add_node(
     op = graph.add(
         node.op_type,
         [values[name] if name else None for name in (*node.input, *names)],
-        decode_attributes(node, folder),
+        decode_attributes(node, files),
         types=[types.get(name) for name in node.output],
         names=list(node.output),
         domain=_domain(node.domain),
@@ -317,15 +316,15 @@ def _add_node(
     values.update((result.name, result) for result in op.results if result.name)
 
 
-def _constant(node: NodeProto, folder: Path | None) -> Array | None:
+def _constant(node: NodeProto, files: Files | None) -> Array | None:
     """The array of a Constant node, in whichever of its attributes it is."""
     entry = node.attribute[0] if len(node.attribute) == 1 and len(node.output) == 1 else None
     if entry is None or entry.ref_attr_name:
         return None
     if entry.name == "value":
-        return to_array(entry.t, folder)
+        return to_array(entry.t, files)
     if entry.name == "sparse_value":
-        return to_dense(entry.sparse_tensor, folder)
+        return to_dense(entry.sparse_tensor, files)
     if entry.name in ("value_float", "value_floats"):
         return np.array(entry.f if entry.name == "value_float" else entry.floats, np.float32)
     if entry.name in ("value_int", "value_ints"):

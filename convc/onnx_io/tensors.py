@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -20,6 +20,39 @@ _PACKED_BITS = {
     if hasattr(TensorProto, name)
 }
 """Bits of the types that share bytes; older versions of onnx know fewer of them."""
+
+Payload: TypeAlias = bytes | memoryview
+"""The bytes of a weight as they stand in a file: those of its array, where these are the same."""
+
+
+class Files:
+    """The files in which the data of weights is that is not in the model itself, each mapped once.
+
+    A mapping outlives the file's name: a model may be replaced by the one that is made of it
+    (`convc.files.write_whole` does replace, and never writes into an old file).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` is the model's own: all other files have to be in there."""
+        self._folder = folder
+        self._mapped: dict[str, Array] = {}
+
+    def add(self, location: str, mapped: Array) -> None:
+        """Makes bytes that are mapped already known under ``location``."""
+        self._mapped[location] = mapped
+
+    def get(self, where: str, location: str) -> Array:
+        """The bytes of a file; raises InvalidModelError, beginning with ``where``."""
+        if location not in self._mapped:
+            self._mapped[location] = map_file(_external_path(where, location, self._folder))
+        return self._mapped[location]
+
+
+def map_file(path: Path) -> Array:
+    """The bytes of a file, read-only and not read before they are used."""
+    if not path.stat().st_size:
+        return np.zeros(0, np.uint8)
+    return np.memmap(path, np.uint8, mode="r")
 
 
 def to_dtype(elem_type: int) -> np.dtype[Any]:
@@ -37,26 +70,31 @@ def to_elem_type(dtype: np.dtype[Any]) -> int:
     return int(helper.np_dtype_to_tensor_dtype(dtype))
 
 
-def to_array(tensor: TensorProto, folder: Path | None) -> Array:
+def is_plain(elem_type: int) -> bool:
+    """Whether a tensor of this type is stored as its array is: neither packed nor strings."""
+    return elem_type not in _PACKED_BITS and elem_type != TensorProto.STRING
+
+
+def to_array(tensor: TensorProto, files: Files | None) -> Array:
     """The array of a tensor, read-only where it is a view.
 
-    External data is mapped, not read; ``folder`` is the model's own, None where there is none.
+    External data is mapped, not read; ``files`` is None where a model has no folder.
     """
     try:
         if min(tensor.dims, default=0) < 0:
             raise ValueError(f"a negative size in {tuple(tensor.dims)}")
         if tensor.data_location == TensorProto.EXTERNAL:
-            return _read_external(tensor, folder)
+            return _read_external(tensor, files)
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError, OSError, RuntimeError, OverflowError) as error:
         message = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidModelError(f"weight {tensor.name!r} is broken: {message}") from error
 
 
-def to_dense(sparse: onnx.SparseTensorProto, folder: Path | None) -> Array:
+def to_dense(sparse: onnx.SparseTensorProto, files: Files | None) -> Array:
     """The dense array of a sparse tensor (linear or coordinate indices)."""
-    values = to_array(sparse.values, folder)
-    indices = to_array(sparse.indices, folder)
+    values = to_array(sparse.values, files)
+    indices = to_array(sparse.indices, files)
     try:
         dense = np.zeros(tuple(sparse.dims), values.dtype)
         if indices.ndim == 1:
@@ -75,11 +113,28 @@ def from_array(array: Array, name: str) -> TensorProto:
     return numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
 
 
-def _read_external(tensor: TensorProto, folder: Path | None) -> Array:
+def payload_of(array: Array) -> tuple[TensorProto, Payload]:
+    """A tensor without name and data, and its data: a view of ``array`` wherever that is possible.
+
+    Not for strings, which have no bytes.
+    """
+    kind = to_elem_type(array.dtype)
+    if is_plain(kind) and array.dtype.isnative:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        return TensorProto(data_type=kind, dims=array.shape), data
+    tensor = from_array(array, "")
+    packed: bytes = tensor.raw_data
+    tensor.ClearField("raw_data")
+    return tensor, packed
+
+
+def _read_external(tensor: TensorProto, files: Files | None) -> Array:
     """Maps external data; what is packed into shared bytes is read and unpacked instead."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     where = f"external data of weight {tensor.name!r}"
-    path = _external_path(where, entries.get("location", ""), folder)
+    if files is None:
+        raise InvalidModelError(f"{where}: a model from memory has no folder to find it in")
+    data = files.get(where, entries.get("location", ""))
     shape = tuple(tensor.dims)
     dtype = to_dtype(tensor.data_type)
     if dtype == np.dtype(object):
@@ -91,20 +146,19 @@ def _read_external(tensor: TensorProto, folder: Path | None) -> Array:
     length = int(entries.get("length", needed))
     if offset < 0 or length != needed:
         raise InvalidModelError(f"{where}: length {length} does not fit shape {shape} of {dtype}")
-    if offset + length > path.stat().st_size:
-        raise InvalidModelError(f"{where}: {path.name!r} ends before byte {offset + length}")
+    if offset + length > data.size:
+        location = entries.get("location", "")
+        raise InvalidModelError(f"{where}: {location!r} ends before byte {offset + length}")
     if not count:
         return np.zeros(shape, dtype)
-    raw = np.memmap(path, np.uint8, mode="r", offset=offset, shape=(length,))
-    if tensor.data_type not in _PACKED_BITS:
+    raw = data[offset : offset + length].view(np.ndarray)
+    if is_plain(tensor.data_type):
         return raw.view(dtype).reshape(shape)
     packed = TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw.tobytes())
     return np.asarray(numpy_helper.to_array(packed))
 
 
-def _external_path(where: str, location: str, folder: Path | None) -> Path:
-    if folder is None:
-        raise InvalidModelError(f"{where}: a model from memory has no folder to find it in")
+def _external_path(where: str, location: str, folder: Path) -> Path:
     path = (folder / location).resolve()
     if not location or os.path.isabs(location) or not path.is_relative_to(folder.resolve()):
         raise InvalidModelError(f"{where} points outside the model's folder: {location!r}; refused")
