@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
+from convc import mlir
 from convc.files import make_folder, write_whole
 from convc.graph import Graph
-from convc.mlir import print_graph
 from convc.pipeline import Pass, PassReport, Pipeline
 
 PASSES_LINE = "// passes: "
@@ -40,13 +40,13 @@ class PrintAfterChange:
     def before_pass(self, _number: int, _item: Pass, graph: Graph) -> None:
         """Keeps the text as it is; that of an unchanged graph is still there."""
         if not self._before:
-            self._before = print_graph(graph).splitlines()
+            self._before = mlir.print_graph(graph).splitlines()
 
     def after_pass(self, number: int, item: Pass, graph: Graph, report: PassReport) -> None:
         """Prints the difference, if there is one."""
         if not report.changed:
             return
-        after = print_graph(graph).splitlines()
+        after = mlir.print_graph(graph).splitlines()
         names = f"before pass {number + 1}, {item}", f"after {item}"
         self.write("\n".join(unified_diff(self._before, after, *names, lineterm="")) + "\n")
         self._before = after
@@ -74,12 +74,12 @@ class Dump:
 
     def _write(self, name: str, graph: Graph) -> None:
         make_folder(self.folder)
-        write_whole(self.folder / name, print_graph(graph).encode())
+        write_whole(self.folder / name, mlir.print_graph(graph).encode())
 
 
 def write_reproducer(path: Path, graph: Graph, rest: Pipeline) -> None:
     """Writes a graph and the passes that were to run on it, as one file for ``convc optimize``."""
-    text = f"{PASSES_LINE}{rest}\n\n{print_graph(graph, weights=True)}"
+    text = f"{PASSES_LINE}{rest}\n\n{mlir.print_graph(graph, weights=True)}"
     make_folder(path.parent)
     write_whole(path, text.encode())
 

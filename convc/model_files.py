@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from convc import onnx_io
+from convc import mlir, onnx_io
 from convc.errors import InvalidModelError
 from convc.files import check_writable, write_whole
 from convc.graph import Graph
-from convc.mlir import parse_graph, print_graph
 
 TEXT = ".mlir"
 
@@ -36,7 +35,7 @@ def load(
         return onnx_io.load(path, sizes, keep_initializer_inputs=keep_initializer_inputs)
     text = read_text(path)
     try:
-        graph = parse_graph(text)
+        graph = mlir.parse_graph(text)
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from error
     # The sizes of the dims between follow from those of the inputs: inference has to find them.
@@ -57,7 +56,7 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
         return
     check_writable(path)
     graph.verify()
-    write_whole(path, print_graph(graph, weights=True).encode())
+    write_whole(path, mlir.print_graph(graph, weights=True).encode())
 
 
 def runnable(path: str | Path) -> bytes | str | Path:

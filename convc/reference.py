@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 from onnx import numpy_helper as nh
-from onnx.reference import ReferenceEvaluator
 
 from convc.errors import ConvcError
 from convc.graph import Graph
@@ -138,6 +137,8 @@ def _evaluate_by_onnx(graph: Graph, op: Op, operands: Sequence[Array | None]) ->
         functions=list(shell.functions),
     )
     feeds = {n: v for n, v in zip(names, operands, strict=True) if v is not None}
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  # slow, and seldom needed
+
     outputs = list(ReferenceEvaluator(model).run(None, feeds))
     if op.kind == "Loop" and not op.domain:
         # The scan outputs are left out: onnx.reference joins them where the operator stacks them.

@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import onnxruntime as ort
-
 from convc.errors import ConvcError, UsageError
 from convc.ir import Array
 from convc.onnx_io import identity_model
@@ -19,11 +17,18 @@ from convc.onnx_io import identity_model
 Model: TypeAlias = bytes | str | Path
 """A serialised model, or the path of a file (needed where it has external data)."""
 
-ort.set_default_logger_severity(4)
-
 
 LONGEST_MESSAGE = 400
 """Characters of onnxruntime's messages that are passed on."""
+
+
+@cache
+def _onnxruntime() -> Any:
+    """The runtime, loaded on first use: who only rewrites a model need not wait for it."""
+    import onnxruntime  # noqa: PLC0415
+
+    onnxruntime.set_default_logger_severity(4)
+    return onnxruntime
 
 
 class RunError(ConvcError):
@@ -53,6 +58,7 @@ class Session:
 
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         settings = settings or Settings()
+        ort = _onnxruntime()
         options = ort.SessionOptions()
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = (
@@ -91,7 +97,7 @@ class Session:
 
 def provider(name: str) -> str:
     """The full name of an execution provider; raises UsageError where it is not installed."""
-    available = ort.get_available_providers()
+    available = _onnxruntime().get_available_providers()
     for candidate in (name, f"{name}ExecutionProvider"):
         for known in available:
             if candidate.lower() == known.lower():
@@ -102,7 +108,7 @@ def provider(name: str) -> str:
 
 def version() -> str:
     """The version of onnxruntime."""
-    return str(ort.__version__)
+    return str(_onnxruntime().__version__)
 
 
 @cache

@@ -30,7 +30,8 @@ def run(args: Namespace) -> int:
         raise UsageError(
             f"--max-error {args.max_error}: no approximate pass is installed; leave it"
         )
-    provider(args.provider)
+    if args.verify != "off":
+        provider(args.provider)
     pipeline = None if args.passes is None else Pipeline.parse(args.passes)
     models = _models(args.models)
     targets = _targets(models, args)

@@ -30,7 +30,20 @@ the attribute style of the `onnx` dialect, so that `mlir-opt --allow-unregistere
 
 from __future__ import annotations
 
-from convc.mlir.printer import print_graph
-from convc.mlir.reader import parse_graph
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convc.mlir.printer import print_graph
+    from convc.mlir.reader import parse_graph
 
 __all__ = ["parse_graph", "print_graph"]
+
+_HOMES = {"parse_graph": "convc.mlir.reader", "print_graph": "convc.mlir.printer"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads printer and parser on first use: most runs need neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convc.mlir' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
