@@ -118,8 +118,11 @@ def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvG
         if total is None:
             return None
         begin = [_same_begin(t, upper=mode == "SAME_UPPER", conv=conv) for t in total]
-        # Cropping at the end takes away nothing that a window reads: none is needed.
-        end = [max(t - b, 0) for t, b in zip(total, begin, strict=True)]
+        end = [t - b for t, b in zip(total, begin, strict=True)]
+        if spread == dilations:
+            # Cropping at the end takes away nothing that a window reads: none is needed. (Where
+            # the dilation was left out, windows are larger than that, and one may be lost.)
+            end = [max(pad, 0) for pad in end]
     try:
         return ConvGeometry(kernel, strides, dilations, tuple(begin), tuple(end), group)
     except ValueError:

@@ -11,9 +11,11 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("CONVC_SHARED", ROOT.parent / "shared")).resolve()
 
-# A slow machine is no bug, and a run must not depend on what an earlier one left behind.
-settings.register_profile("convc", deadline=None, database=None)
-settings.load_profile("convc")
+# A slow machine is no bug, and a run must not depend on what an earlier one left behind, nor on
+# chance. Who looks for bugs sets CONVC_EXPLORE=1 and runs it again and again.
+settings.register_profile("convc", deadline=None, database=None, derandomize=True)
+settings.register_profile("explore", deadline=None, database=None)
+settings.load_profile("explore" if os.environ.get("CONVC_EXPLORE") else "convc")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -65,7 +65,7 @@ def attributes_of(draw: st.DrawFn, kind: str, rank: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["Conv", "ConvTranspose", "MaxPool", "AveragePool"])
-@settings(max_examples=150)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_explicit_numbers_compute_what_the_attributes_say(kind: str, data: st.DataObject) -> None:
     rank = data.draw(st.integers(1, 2))

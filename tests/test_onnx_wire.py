@@ -478,7 +478,8 @@ ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is read fr
 
 def resident(path: Path) -> int:
     """Kilobytes of a mapped file that this process holds in memory."""
-    lines = Path("/proc/self/smaps").read_text().partition(str(path))[2].splitlines()
+    text = Path("/proc/self/smaps").read_bytes().decode(errors="replace")
+    lines = text.partition(str(path))[2].splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
 
 

@@ -96,7 +96,7 @@ def check_border_is_wrong(pair: Pair, compose: Compose, sequence: Any) -> None:
 def test_conv_then_transpose() -> None:
     outcomes: Counter[str] = Counter()
 
-    @settings(max_examples=600, deadline=None, derandomize=True)
+    @settings(max_examples=1000, deadline=None, derandomize=True)
     @given(conv_transpose_pairs())
     def check(pair: Pair) -> None:
         check_pair(pair, compose_conv_then_transpose, outcomes)
@@ -116,7 +116,7 @@ def test_conv_then_transpose() -> None:
 def test_transpose_then_conv() -> None:
     outcomes: Counter[str] = Counter()
 
-    @settings(max_examples=600, deadline=None, derandomize=True)
+    @settings(max_examples=1000, deadline=None, derandomize=True)
     @given(transpose_conv_pairs())
     def check(pair: Pair) -> None:
         check_pair(pair, compose_transpose_then_conv, outcomes)
