@@ -46,6 +46,7 @@ def export_model(graph: Graph) -> tuple[ModelProto, dict[int, Payload]]:
         _set_metadata(model, key, value)
     shell = GraphProto.FromString(header.graph_shell)
     model.graph.CopyFrom(shell)
+    del model.graph.value_info[:]
     model.graph.name = shell.name or "graph"
     del model.graph.input[:], model.graph.output[:]
     exporter = _Exporter(graph, model.graph, shell)
@@ -204,15 +205,17 @@ class _Exporter:
                 )
 
     def _write_types(self, nodes: Iterable[Op]) -> None:
-        """Types of what lies between inputs and outputs.
+        """Types of values between, where the file had them or no inference finds them.
 
-        A runtime infers many of these itself, and plans better with those that it cannot: without
-        them one detector with open sizes runs 4 % slower in onnxruntime.
+        A runtime plans with what it is told: without these types one detector with open sizes runs
+        4 % slower in onnxruntime, and with types that their file never had some small filters run
+        3 % slower.
         """
+        told = {value.name for value in self.shell.value_info}
         for op in nodes:
             for result in op.results:
                 name = self.bound.get(result, "")
-                known = op.domain or result.shape is not None
+                known = result.type is not None and (op.domain or name in told)
                 if name and known and name not in self.graph.output_names:
                     entry = self.target.value_info.add(name=name)
                     entry.type.CopyFrom(encode_type(result.type))

@@ -156,6 +156,10 @@ def _header(model: ModelProto, opsets: Mapping[str, int]) -> Header:
     graph_shell = GraphProto(name=graph.name, doc_string=graph.doc_string)
     graph_shell.input.extend(graph.input)
     graph_shell.output.extend(graph.output)
+    # Of the values between only the names: their types are those of the IR.
+    graph_shell.value_info.extend(
+        onnx.ValueInfoProto(name=value.name) for value in graph.value_info
+    )
     graph_shell.quantization_annotation.extend(graph.quantization_annotation)
     if hasattr(graph, "metadata_props"):
         graph_shell.metadata_props.extend(graph.metadata_props)
