@@ -15,6 +15,7 @@ from convc.conv import conv_geometry, pool_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Dim, Op, TensorType, Type
 
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Mul"})
 JOINTLY_LINEAR = frozenset({"Add", "Sub", "Sum", "Concat"})
 
 ShapeRule = Callable[[Graph, Op], "Sequence[Dim] | None"]
@@ -62,13 +63,18 @@ def macs(graph: Graph, op: Op) -> int | None:
 def is_linear(op: Op) -> bool:
     """True when the op is known to be a linear (affine) map of its operands.
 
-    Sums and Concat are one of all operands together, the other kinds of the first alone.
+    Sums and Concat are one of all operands together, products of any one of them, the other kinds
+    of the first alone.
     """
     info = OPS.get(op.kind) if not op.domain else None
     if info is None or not info.linear:
         return False
     varying = [v for v in op.operands if v is not None and v.array is None]
-    return op.kind in JOINTLY_LINEAR or len(varying) <= 1
+    if op.kind in JOINTLY_LINEAR:
+        return True
+    return not varying or (
+        len(varying) == 1 and (op.kind in PRODUCTS or varying[0] is op.operand(0))
+    )
 
 
 def constant_ints(op: Op, index: int, attribute: str) -> tuple[int, ...] | None:

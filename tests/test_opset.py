@@ -355,3 +355,20 @@ def test_broadcasts(data: st.DataObject) -> None:
     case = Case(kind, tuple(shape), (np.ones(other[cut:], np.float32),),
                 open=opened(data.draw, open_axes))  # fmt: skip
     assert check(case)
+
+
+def test_a_product_of_two_values_is_linear_in_neither() -> None:
+    def last(kind: str, *operands: str) -> Op:
+        nodes = [NODE("Relu", ["x"], ["h"]), NODE(kind, list(operands), ["y"])]
+        weights = [weight("w", np.ones((3, 3), np.float32))]
+        made = model(nodes, [info("x", [3, 3])], [info("y", [3, 3])], weights)
+        return from_bytes(made.SerializeToString()).outputs[0].op
+
+    assert is_linear(last("Mul", "h", "w"))
+    assert is_linear(last("MatMul", "w", "h"))
+    assert is_linear(last("Add", "h", "x"))
+    assert is_linear(last("Div", "h", "w"))
+    assert not is_linear(last("Div", "w", "h"))
+    for kind in ("Mul", "Div", "MatMul"):
+        assert not is_linear(last(kind, "h", "x"))
+        assert not is_linear(last(kind, "h", "h"))
