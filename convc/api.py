@@ -11,12 +11,12 @@ from typing import Literal
 from convc.check import Comparison, Subject, compare
 from convc.choose import Objective
 from convc.costs import Summary, summarise
-from convc.errors import InvalidModelError, UsageError
+from convc.errors import ConvcError, InvalidModelError, UsageError
 from convc.feeds import Case, Data, as_cases, data_sizes
 from convc.graph import Graph
 from convc.instruments import Progress, passes_of, write_reproducer
 from convc.judge import Verdict
-from convc.model_files import TEXT, load, read_text, runnable
+from convc.model_files import TEXT, load, read_text
 from convc.onnx_io import LARGEST_FILE, to_bytes, weight_bytes
 from convc.pipeline import Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
@@ -217,19 +217,27 @@ def _text(model: str | Path | Graph, passes: str | None) -> str:
 
 
 def _source(model: str | Path | Graph, graph: Graph) -> Model:
-    """What onnxruntime runs as the original: the file itself wherever it can."""
-    return _serialised(graph) if isinstance(model, Graph) else runnable(model)
+    """What onnxruntime runs as the original: the file itself, if it is one that it reads."""
+    if isinstance(model, Graph) or Path(model).suffix == TEXT:
+        return _serialised(graph)
+    return model
 
 
 def _reproduce(
     path: Path | None, original: Graph, pipeline: Pipeline, number: int, context: Context
 ) -> Path | None:
-    """Saves the graph before the pass at ``number``, made anew: passes are deterministic."""
+    """Saves the graph before the pass at ``number``, made anew: passes are deterministic.
+
+    None where it cannot be saved: what is to be reproduced is the news, not that.
+    """
     if path is None:
         return None
     graph = original.clone()
     Pipeline(pipeline.passes[:number]).run(graph, context)
-    write_reproducer(path, graph, Pipeline(pipeline.passes[number:]))
+    try:
+        write_reproducer(path, graph, Pipeline(pipeline.passes[number:]))
+    except ConvcError:
+        return None
     return path
 
 

@@ -117,6 +117,13 @@ def test_the_api_saves_a_reproducer_only_where_it_is_told_to(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["again.mlir"]
 
 
+@pytest.mark.usefixtures("explode")
+def test_a_reproducer_that_cannot_be_saved_does_not_hide_why_it_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(PassError, match=r"pass explode: RuntimeError: as it was told to$"):
+        convc.optimize(MODEL, "explode", reproducer=tmp_path / "file" / "again.mlir")
+
+
 def test_print_writes_text_that_optimize_and_verify_take(tmp_path: Path, capsys: Capture) -> None:
     text, output = tmp_path / "model.mlir", tmp_path / "out.mlir"
     assert main(["print", str(MODEL)]) == 0
