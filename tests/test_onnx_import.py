@@ -387,6 +387,16 @@ def test_shapes_left_over_from_one_traced_size_are_not_believed() -> None:
     assert fixed.outputs[0].shape == (1, 1, 6, 6)
 
 
+def test_types_between_are_written_where_the_file_had_them() -> None:
+    made = model(
+        [NODE("Relu", ["x"], ["h"]), NODE("Neg", ["h"], ["n"]), NODE("Abs", ["n"], ["y"])],
+        [info("x", ["N", 4])], [info("y", ["N", 4])],
+    )  # fmt: skip
+    assert not round_trip(made).graph.value_info
+    made.graph.value_info.append(info("n", ["N", 4]))
+    assert list(round_trip(made).graph.value_info) == [info("n", ["N", 4])]
+
+
 def test_sizes_are_taken_by_name_and_by_place() -> None:
     data = open_model().SerializeToString()
     graph = from_bytes(data, {"N": 2, "W": 33, "x.2": 17})
