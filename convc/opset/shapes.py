@@ -1,80 +1,17 @@
-"""What convc knows of each op kind: its shape rule, whether it is linear, what it multiplies.
-
-One table, `OPS`. A kind that is not in it passes through untouched: its result types come from
-the importer, it is never taken to be linear, and its multiplications are not known.
-"""
+"""Shape rules: the shape of an op's first result, from its operands' shapes and attributes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
+from typing import TypeAlias
 
 from convc.conv import conv_geometry, pool_geometry, transpose_geometry
 from convc.graph import Graph
-from convc.ir import Dim, Op, TensorType, Type
+from convc.ir import Dim, Op
 
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "MatMul", "Mul"})
-JOINTLY_LINEAR = frozenset({"Add", "Sub", "Sum", "Concat"})
-
-ShapeRule = Callable[[Graph, Op], "Sequence[Dim] | None"]
-MacsRule = Callable[[Graph, Op], "int | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class OpInfo:
-    """What is known of one op kind.
-
-    Attributes:
-        linear: True when the op is a linear (affine) map of its first operand, the others fixed.
-        shape: rule for the shape of the first result; None: not known here.
-        macs: rule for the MACs in the dense convention (padded zeros count); None: it has none.
-    """
-
-    linear: bool = False
-    shape: ShapeRule | None = None
-    macs: MacsRule | None = None
-
-
-def infer_types(graph: Graph, op: Op) -> tuple[Type, ...]:
-    """Types of the results of ``op``: the shape by its rule, the dtype that of its first operand.
-
-    A kind without a rule gives None for each result.
-    """
-    info = OPS.get(op.kind) if not op.domain else None
-    first = op.operand(0)
-    element = None if first is None else first.dtype
-    if info is None or info.shape is None or element is None:
-        return tuple(None for _ in op.results)
-    shape = info.shape(graph, op)
-    known = TensorType(element, None if shape is None else tuple(shape))
-    return (known, *(None for _ in op.results[1:]))
-
-
-def macs(graph: Graph, op: Op) -> int | None:
-    """MACs of one op at the graph's ``sizes``: 0 if it has none, None if a size is missing."""
-    info = OPS.get(op.kind) if not op.domain else None
-    if info is None or info.macs is None:
-        return 0
-    return info.macs(graph, op)
-
-
-def is_linear(op: Op) -> bool:
-    """True when the op is known to be a linear (affine) map of its operands.
-
-    Sums and Concat are one of all operands together, products of any one of them, the other kinds
-    of the first alone.
-    """
-    info = OPS.get(op.kind) if not op.domain else None
-    if info is None or not info.linear:
-        return False
-    varying = [v for v in op.operands if v is not None and v.array is None]
-    if op.kind in JOINTLY_LINEAR:
-        return True
-    return not varying or (
-        len(varying) == 1 and (op.kind in PRODUCTS or varying[0] is op.operand(0))
-    )
+ShapeRule: TypeAlias = Callable[[Graph, Op], "Sequence[Dim] | None"]
 
 
 def constant_ints(op: Op, index: int, attribute: str) -> tuple[int, ...] | None:
@@ -309,77 +246,46 @@ def _transpose(_graph: Graph, op: Op) -> Sequence[Dim] | None:
     return [shape[axis] for axis in order] if isinstance(order, tuple) else None
 
 
-def _conv_macs(graph: Graph, op: Op) -> int | None:
-    weight = op.operand(1)
-    kernel = None if weight is None else graph.concrete_shape(weight)
-    result = graph.concrete_shape(op.result)
-    if kernel is None or result is None:
-        return None
-    return prod(result) * prod(kernel[1:])
-
-
-def _transpose_macs(graph: Graph, op: Op) -> int | None:
-    data, weight = op.operand(0), op.operand(1)
-    if data is None or weight is None:
-        return None
-    shape, kernel = graph.concrete_shape(data), graph.concrete_shape(weight)
-    return None if shape is None or kernel is None else prod(shape) * prod(kernel[1:])
-
-
-def _product_macs(graph: Graph, op: Op) -> int | None:
-    data = op.operand(0)
-    shape = None if data is None else graph.concrete_shape(data)
-    result = graph.concrete_shape(op.result)
-    if shape is None or result is None or not shape:
-        return None
-    inner = shape[0] if op.kind == "Gemm" and op.attributes.get("transA") else shape[-1]
-    return prod(result) * inner
-
-
-_SAME = OpInfo(shape=same)
-_LINEAR_SAME = OpInfo(linear=True, shape=same)
-_BROADCAST = OpInfo(shape=broadcast)
-
-OPS: Mapping[str, OpInfo] = MappingProxyType(
+SHAPES: Mapping[str, ShapeRule] = MappingProxyType(
     {
-        "Conv": OpInfo(linear=True, shape=_conv, macs=_conv_macs),
-        "ConvTranspose": OpInfo(linear=True, shape=_conv_transpose, macs=_transpose_macs),
-        "Gemm": OpInfo(linear=True, shape=_gemm, macs=_product_macs),
-        "MatMul": OpInfo(linear=True, shape=_matmul, macs=_product_macs),
-        "AveragePool": OpInfo(linear=True, shape=_pool),
-        "MaxPool": OpInfo(shape=_pool),
-        "GlobalAveragePool": OpInfo(linear=True, shape=_global_pool),
-        "GlobalMaxPool": OpInfo(shape=_global_pool),
-        "BatchNormalization": _LINEAR_SAME,
-        "Identity": _LINEAR_SAME,
-        "Dropout": _LINEAR_SAME,
-        "Neg": _LINEAR_SAME,
-        "Add": OpInfo(linear=True, shape=broadcast),
-        "Sub": OpInfo(linear=True, shape=broadcast),
-        "Mul": OpInfo(linear=True, shape=broadcast),
-        "Div": OpInfo(linear=True, shape=broadcast),
-        "Sum": OpInfo(linear=True, shape=broadcast),
-        "Concat": OpInfo(linear=True, shape=_concat),
-        "Pad": OpInfo(linear=True, shape=_pad),
-        "Slice": OpInfo(linear=True, shape=_slice),
-        "Reshape": OpInfo(linear=True, shape=_reshape),
-        "Flatten": OpInfo(linear=True, shape=_flatten),
-        "Transpose": OpInfo(linear=True, shape=_transpose),
-        "Max": _BROADCAST,
-        "Min": _BROADCAST,
-        "Relu": _SAME,
-        "LeakyRelu": _SAME,
-        "PRelu": _SAME,
-        "Clip": _SAME,
-        "Sigmoid": _SAME,
-        "HardSigmoid": _SAME,
-        "HardSwish": _SAME,
-        "Tanh": _SAME,
-        "Elu": _SAME,
-        "Softplus": _SAME,
-        "Softmax": _SAME,
-        "Abs": _SAME,
-        "Exp": _SAME,
-        "Sqrt": _SAME,
+        "Conv": _conv,
+        "ConvTranspose": _conv_transpose,
+        "Gemm": _gemm,
+        "MatMul": _matmul,
+        "AveragePool": _pool,
+        "MaxPool": _pool,
+        "GlobalAveragePool": _global_pool,
+        "GlobalMaxPool": _global_pool,
+        "BatchNormalization": same,
+        "Identity": same,
+        "Dropout": same,
+        "Neg": same,
+        "Add": broadcast,
+        "Sub": broadcast,
+        "Mul": broadcast,
+        "Div": broadcast,
+        "Sum": broadcast,
+        "Concat": _concat,
+        "Pad": _pad,
+        "Slice": _slice,
+        "Reshape": _reshape,
+        "Flatten": _flatten,
+        "Transpose": _transpose,
+        "Max": broadcast,
+        "Min": broadcast,
+        "Relu": same,
+        "LeakyRelu": same,
+        "PRelu": same,
+        "Clip": same,
+        "Sigmoid": same,
+        "HardSigmoid": same,
+        "HardSwish": same,
+        "Tanh": same,
+        "Elu": same,
+        "Softplus": same,
+        "Softmax": same,
+        "Abs": same,
+        "Exp": same,
+        "Sqrt": same,
     }
 )
