@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from math import prod
 from typing import Any
 
 import networkx as nx
@@ -171,6 +172,12 @@ class Graph:
         self._digraph.remove_node(op)
         self.version += 1
 
+    def set_metadata(self, op: Op, metadata: Mapping[str, str]) -> None:
+        """Makes ``metadata`` what the file says of ``op`` besides what it computes."""
+        self._require_op(op)
+        op.metadata = metadata
+        self.version += 1
+
     def _require(self, value: Value | None) -> None:
         if value is not None and value.op not in self._digraph:
             raise InvalidGraphError(f"{value!r} does not belong to this graph")
@@ -288,6 +295,13 @@ class Graph:
         dims = tuple(self.sizes.get(d) if isinstance(d, str) else d for d in value.shape)
         known = tuple(d for d in dims if d is not None)
         return known if len(known) == len(dims) else None
+
+    def nbytes(self, value: Value) -> int | None:
+        """Bytes of a value at the graph's ``sizes``; None where they are not known."""
+        shape = self.concrete_shape(value)
+        if shape is None or value.dtype is None or value.dtype.hasobject:
+            return None
+        return prod(shape) * value.dtype.itemsize
 
     def clone(self) -> Graph:
         """A copy that shares the weights."""
