@@ -65,6 +65,12 @@ from convc.algebra.errors import DoesNotCompose
 from convc.algebra.geometry import ConvGeometry, TransposeGeometry, split_crop
 from convc.algebra.strips import BorderStrips, Patch, border_strips
 from convc.algebra.taps import swap_layout
+from convc.algebra.toom_cook import (
+    Transforms,
+    error_growth,
+    multiplications_per_output,
+    transforms,
+)
 from convc.algebra.transpose import (
     compose_conv_then_transpose,
     compose_transpose_then_conv,
@@ -78,6 +84,7 @@ __all__ = [
     "DoesNotCompose",
     "Patch",
     "Ring",
+    "Transforms",
     "TransposeGeometry",
     "batch_norm_affine",
     "border_map",
@@ -92,14 +99,17 @@ __all__ = [
     "compose_transpose_then_conv",
     "constant_response",
     "conv_into_gemm",
+    "error_growth",
     "fold_after",
     "fold_before",
     "fold_before_map",
     "geometry_of",
     "keeps_constant",
+    "multiplications_per_output",
     "ring_condition",
     "ring_is_zero",
     "split_crop",
     "swap_layout",
+    "transforms",
     "transpose_as_conv",
 ]
