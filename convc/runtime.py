@@ -21,6 +21,9 @@ Model: TypeAlias = bytes | str | Path
 LONGEST_MESSAGE = 400
 """Characters of onnxruntime's messages that are passed on."""
 
+OPTIMISED = "optimised.onnx"
+"""Name of the file in a trace's folder that the optimised model is saved to."""
+
 
 @cache
 def _onnxruntime() -> Any:
@@ -53,10 +56,29 @@ class Settings:
     denormal_as_zero: bool = False
 
 
-class Session:
-    """One model, ready to run."""
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The files that a traced session leaves in its folder.
 
-    def __init__(self, model: Model, settings: Settings | None = None) -> None:
+    Attributes:
+        optimised: the model as onnxruntime runs it; its large weights lie beside it.
+        events: what took how long, in the JSON of Chrome's trace viewer; times in microseconds.
+    """
+
+    optimised: Path
+    events: Path
+
+
+class Session:
+    """One model, ready to run.
+
+    Where a folder ``trace`` is given, the optimised model and onnxruntime's own profile of every
+    run are written there; `end_trace` says where.
+    """
+
+    def __init__(
+        self, model: Model, settings: Settings | None = None, *, trace: Path | None = None
+    ) -> None:
         settings = settings or Settings()
         ort = _onnxruntime()
         options = ort.SessionOptions()
@@ -71,6 +93,9 @@ class Session:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if settings.denormal_as_zero:
             options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        self._trace = trace
+        if trace is not None:
+            _write_trace(options, trace)
         source = model if isinstance(model, bytes) else str(model)
         try:
             self._session = ort.InferenceSession(source, options, [provider(settings.provider)])
@@ -93,6 +118,21 @@ class Session:
             return list(self._session.run(None, dict(feeds)))
         except Exception as error:  # onnxruntime's errors share no public base class
             raise RunError(_one_line(error)) from error
+
+    def end_trace(self) -> Trace:
+        """Ends the profile of a session that was given a folder to trace to."""
+        if self._trace is None:
+            raise ValueError("the session is not traced")
+        return Trace(self._trace / OPTIMISED, Path(self._session.end_profiling()))
+
+
+def _write_trace(options: Any, folder: Path) -> None:
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    options.optimized_model_filepath = str(folder / OPTIMISED)
+    # A file of its own for the weights: with them a model may exceed what protobuf holds.
+    entry = "session.optimized_model_external_initializers_file_name"
+    options.add_session_config_entry(entry, f"{OPTIMISED}.data")
 
 
 def provider(name: str) -> str:
