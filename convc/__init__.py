@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from convc.version import __version__
 
 if TYPE_CHECKING:
+    from convc.analysis import Cost, cost
     from convc.api import Result, optimize, verify
     from convc.errors import ConvcError
     from convc.graph import Graph
@@ -28,11 +29,13 @@ _HOMES = {
     "Choose": "convc.pipeline",
     "Context": "convc.pipeline",
     "ConvcError": "convc.errors",
+    "Cost": "convc.analysis",
     "Graph": "convc.graph",
     "Pass": "convc.pipeline",
     "Pipeline": "convc.pipeline",
     "Result": "convc.api",
     "Verdict": "convc.judge",
+    "cost": "convc.analysis",
     "load": "convc.model_files",
     "optimize": "convc.api",
     "save": "convc.model_files",
@@ -43,12 +46,14 @@ __all__ = [
     "Choose",
     "Context",
     "ConvcError",
+    "Cost",
     "Graph",
     "Pass",
     "Pipeline",
     "Result",
     "Verdict",
     "__version__",
+    "cost",
     "load",
     "optimize",
     "save",

@@ -14,7 +14,11 @@ from typing import NoReturn
 from convc.errors import ConvcError, ProofError
 from convc.version import __version__
 
-COMMANDS = ("optimize", "verify", "bench", "print", "passes")
+COMMANDS = ("optimize", "verify", "cost", "bench", "print", "passes")
+
+
+LARGEST_FACTOR = 1e6
+"""Of channels and pads: beyond it a typing error is likelier than a question."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_optimize(commands.add_parser("optimize", help="rewrite models and verify the result"))
     _add_verify(commands.add_parser("verify", help="compare two models"))
+    _add_cost(commands.add_parser("cost", help="count what a model costs, and time it"))
     _add_bench(commands.add_parser("bench", help="time models against each other"))
     _add_print(commands.add_parser("print", help="print a model as MLIR text"))
     passes = commands.add_parser("passes", help="list the passes, or show one")
@@ -141,6 +146,47 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="the model that is right by definition")
     parser.add_argument("b", metavar="B", help="the model that should compute the same")
     _add_verification(parser)
+
+
+def _add_cost(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples: convc cost model.onnx --backward; "
+        "convc cost model.onnx --measure --threads 1; "
+        "convc cost model.onnx --scale-channels 2; "
+        "convc cost model.onnx --dim height=512 --dim width=512 --json"
+    )
+    parser.add_argument("model", metavar="MODEL", help="an .onnx or .mlir file")
+    parser.add_argument(
+        "--backward", action="store_true",
+        help="also the backward pass, and the memory of a training step",
+    )  # fmt: skip
+    parser.add_argument(
+        "--roofline", action="store_true",
+        help="the least time of each op on this machine (measured once, remembered)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--measure", action="store_true",
+        help="run the model: the time of each op by onnxruntime's profile, beside its least",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strips", action="store_true",
+        help="for each conv: what wider strips and Toom-Cook save, and where that ends",
+    )  # fmt: skip
+    what_if = parser.add_argument_group("what if (totals and ops beside the model as it is)")
+    what_if.add_argument(
+        "--scale-channels", type=_factor, default=1.0, metavar="K",
+        help="times as many channels, but those of the model's inputs and outputs",
+    )  # fmt: skip
+    what_if.add_argument(
+        "--scale-padding", type=_factor_or_none, default=1.0, metavar="K",
+        help="times as much padding in convs and pools; 0: none",
+    )  # fmt: skip
+    what_if.add_argument("--batch", type=_positive, metavar="N", help="inputs at a time")
+    parser.add_argument(
+        "--top", type=_natural, default=20, metavar="N", help="ops in each table (20; 0: all)"
+    )
+    _add_data(parser)
+    _add_runtime(parser)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +272,25 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
     return int(text)
+
+
+def _factor(text: str) -> float:
+    value = _factor_or_none(text)
+    if value == 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a factor above 0")
+    return value
+
+
+def _factor_or_none(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= LARGEST_FACTOR:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a factor from 0 to {LARGEST_FACTOR:g}, such as 2 or 0.5"
+        )
+    return value
 
 
 def _seconds(text: str) -> float:

@@ -25,6 +25,11 @@ STYLES = {
     Verdict.DIFFERENT: "bold red",
 }
 
+Row = tuple[str, ...]
+
+PIPE_WIDTH = 200
+"""Characters in a line where nobody looks at a terminal."""
+
 MOST_REASONS = 8
 """Reasons listed in a summary; the JSON has all."""
 
@@ -32,6 +37,14 @@ MOST_REASONS = 8
 def make_console() -> Console:
     """The console on stderr; rich itself looks at the terminal and at ``NO_COLOR``."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def make_stdout() -> Console:
+    """The console for tables that are a command's answer; plain and wide where they are piped."""
+    made = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made
 
 
 @contextmanager
@@ -60,10 +73,61 @@ def rounds_bar(console: Console, rounds: int, quiet: bool) -> Iterator[Callable[
 
 def table(*headers: str, title: str | None = None) -> Table:
     """An empty table in convc's one style; all columns but the first are numbers."""
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    made = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold",
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for i, header in enumerate(headers):
         made.add_column(header, justify="left" if i == 0 else "right", overflow="fold")
     return made
+
+
+def show_rows(
+    console: Console, made: Table, rows: Sequence[Row], top: int, rest: Callable[[int], str]
+) -> None:
+    """A table of the first ``top`` rows (0: all) and how many are left out.
+
+    The figures are never broken: what does not fit is taken from the names in the first column,
+    and from the words in the last one where these are aligned to the left.
+
+    Args:
+        console: where to.
+        made: the table without rows.
+        rows: all rows; the first cell is an op's kind and name.
+        top: how many to show.
+        rest: what those after so many make together, in words.
+    """
+    shown = rows if not top else rows[:top]
+    first, last = made.columns[0], made.columns[-1]
+    has_words = last is not first and last.justify == "left"
+    figures = range(1, len(made.columns) - has_words)
+    for i in figures:
+        made.columns[i].no_wrap = True
+    heads = [str(column.header) for column in made.columns]
+    taken = sum(max(len(heads[i]), *(len(row[i]) for row in shown), 0) for i in figures)
+    # The box takes two characters a column and one more.
+    room = max(console.width - taken - 2 * len(made.columns) - 1, 12)
+    words = max((len(row[-1]) for row in shown), default=0) if has_words else 0
+    names = max(room - min(words, room // 2), 10)
+    first.no_wrap = True
+    for row in shown:
+        made.add_row(shorten(row[0], names), *row[1:])
+    console.print(made)
+    left = len(rows) - len(shown)
+    if left:
+        console.print(Text(f"  and {left} more{rest(len(shown))} (--top 0: all)", "dim"))
+
+
+def shorten(text: str, width: int) -> str:
+    """A text of at most ``width`` characters: its first word and its end stay.
+
+    Names of ops share their beginnings.
+    """
+    if len(text) <= width:
+        return text
+    kind, _, name = text.partition(" ")
+    room = width - len(kind) - 2
+    return f"{kind} …{name[-room:]}" if room > 3 else text[: width - 1] + "…"
 
 
 def human(number: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convc.build import Builder
+from convc.costs.annotate import annotate, is_annotated
 from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
@@ -214,6 +215,8 @@ def sweep(
         touched = _surroundings(graph, changed)
         pending = [op for op in graph.ops() if op in touched] if touched else ()
     stats.declined.update(why for (op, _), why in reasons.items() if why and op in graph)
+    if is_annotated(graph):
+        annotate(graph)
     return stats
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,11 @@ def shared() -> Path:
     if not (SHARED / "models").is_dir():
         pytest.skip(f"no folder of real models at {SHARED} (set CONVC_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What convc remembers of this machine stays out of the user's cache, and comes from none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -12,7 +12,7 @@ from convc.reference import evaluate
 from tests.golden import FOLDER, SPLIT, cases, modules, read, run
 from tests.helpers import random_feeds
 
-PASSES = ("flush-subnormals", "fold-affine", "fuse-convs", "simplify")
+PASSES = ("annotate-cost", "flush-subnormals", "fold-affine", "fuse-convs", "simplify")
 
 
 @pytest.mark.parametrize("path", cases(), ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -1,0 +1,38 @@
+"""``convc cost``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from convc.analysis import cost
+from convc.commands.output import DONE, print_json
+from convc.console import make_console, make_stdout, progress
+from convc.tables.cost import show_cost
+
+
+def run(args: Namespace) -> int:
+    """``convc cost``: what a model costs. Its tables are the answer, so they go to stdout."""
+    path = Path(args.model)
+    with progress(make_console(), path.name, args.quiet) as say:
+        found = cost(
+            path,
+            backward=args.backward,
+            sizes=args.dim,
+            batch=args.batch,
+            channels=args.scale_channels,
+            padding=args.scale_padding,
+            strips=args.strips,
+            roofline=args.roofline,
+            measure=args.measure,
+            data=args.data,
+            threads=args.threads,
+            provider=args.provider,
+            seed=args.seed,
+            on_progress=say,
+        )
+    if args.json:
+        print_json({"input": str(path), **found.as_json()})
+    elif not args.quiet:
+        show_cost(make_stdout(), path.name, found, args.top)
+    return DONE
