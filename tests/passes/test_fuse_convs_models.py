@@ -86,13 +86,12 @@ def named_alone(graph: Graph) -> int:
 
 
 def chosen(graph: Graph) -> int:
-    """Fuses a copy where it pays; neither MACs nor weights grow. Returns how many."""
+    """Fuses a copy where it pays: by fewer MACs. Returns how many."""
     after = graph.clone()
     before = size_of(after, after.ops())
     (report,) = Pipeline.parse("choose(fuse-convs)").run(after, Context(prove=prove))
     after.verify()
     now = size_of(after, after.ops())
-    assert now.params <= before.params
     assert before.macs is None or (now.macs is not None and now.macs <= before.macs)
     return report.stats.applied
 
