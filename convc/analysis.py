@@ -132,6 +132,7 @@ def cost(
     strips: bool = False,
     roofline: bool = False,
     measure: bool = False,
+    remeasure: bool = False,
     data: Data = None,
     threads: int | None = None,
     provider: str = "CPU",
@@ -151,6 +152,7 @@ def cost(
         roofline: the least time each op can take on this machine, whose peak and bandwidth are
             measured once and remembered.
         measure: run the model in onnxruntime and profile it; includes ``roofline``.
+        remeasure: measure the machine anew; includes ``roofline``.
         data: inputs to measure on, as for `convc.optimize`; they also give the sizes.
         threads: of the machine and of the session; by default the physical cores.
         provider: onnxruntime's execution provider that is measured.
@@ -191,9 +193,9 @@ def cost(
         found = replace(found, what_if=what_if)
     if strips:
         found = replace(found, strips=_strips(graph))
-    if not (roofline or measure):
+    if not (roofline or measure or remeasure):
         return found
-    peaks = machine(threads, on_progress=say)
+    peaks = machine(threads, fresh=remeasure, on_progress=say)
     times = None
     if measure:
         say("profiling")

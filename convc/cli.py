@@ -165,6 +165,10 @@ def _add_cost(parser: argparse.ArgumentParser) -> None:
         help="the least time of each op on this machine (measured once, remembered)",
     )  # fmt: skip
     parser.add_argument(
+        "--remeasure", action="store_true",
+        help="forget what was measured of this machine (it was busy, say) and measure again",
+    )  # fmt: skip
+    parser.add_argument(
         "--measure", action="store_true",
         help="run the model: the time of each op by onnxruntime's profile, beside its least",
     )  # fmt: skip

@@ -200,3 +200,14 @@ def test_bad_files(tmp_path: Path, capsys: Capture) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
     refused(capsys, "cost", broken, says="broken.onnx")
+
+
+def test_the_machine_is_measured_again_when_asked(path: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "CONVC_CACHE": str(tmp_path / "cache")}
+    found = []
+    for flags in (["--roofline"], ["--roofline"], ["--remeasure"]):
+        done = convc_run("cost", path, *flags, "--threads", "1", "--json", env=environment)
+        found.append(json.loads(done.stdout)["machine"])
+    assert found[0] == found[1]
+    assert found[1] != found[2]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
