@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _fail(2, ConvcError(f"{named}{error.strerror or error}"))
+    except MemoryError as error:
+        return _fail(2, ConvcError(f"out of memory; smaller sizes need less: {error}"))
     except Exception as error:
         if os.environ.get("CONVC_DEBUG"):
             raise

@@ -72,6 +72,24 @@ def test_the_tables_fit_the_terminal(tmp_path: Path) -> None:
         assert "\x1b[" in done.stdout
 
 
+def test_figures_are_not_cut_however_narrow_the_terminal(path: Path) -> None:
+    environment = {**os.environ, "COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "xterm"}
+    done = convc_run("cost", path, "--batch", "3", env=environment)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    (row,) = (line for line in plain.splitlines() if line.split()[:2] == ["Conv", "dense"])
+    assert row.split()[2:] == ["3×8×12×10", "69.1", "k", "207", "k", "×3", "25.3", "k", "×2.54"]
+
+
+def test_out_of_memory_is_no_internal_error(
+    path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise MemoryError("unable to allocate 21.8 TiB")
+
+    monkeypatch.setattr("convc.analysis.profile", too_large)
+    refused(capsys, "cost", path, "--measure", says="out of memory; smaller sizes need less")
+
+
 def test_no_colour_where_none_is_wanted(path: Path) -> None:
     environment = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}
     done = convc_run("cost", path, env=environment)
