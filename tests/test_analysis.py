@@ -109,6 +109,40 @@ def test_exercise_3_padding(path: Path) -> None:
     assert ratios(found)["last"] == pytest.approx(20 * 18 / (12 * 10))
 
 
+# -- exercises 1, 4 and 5, 7: two kernels and their composition, a matrix product, blocks -------
+
+
+def test_exercise_1(tmp_path: Path) -> None:
+    """k₁ × k₁ and k₂ × k₂ after another, and the (k₁ + k₂ − 1)² kernel that they compose to."""
+    data = model(
+        [node("Conv", "x u", "a"), node("Conv", "a v", "y")],
+        {"u": kernel(1, 1, 1, 3, 3), "v": kernel(2, 1, 1, 5, 5)},
+        inputs={"x": (FLOAT, (1, 1, 20, 16))},
+    )
+    source = write(tmp_path / "two.onnx", data)
+    assert convc.cost(source).report.macs == 18 * 14 * 9 + 14 * 10 * 25
+    composed = convc.optimize(source, "fuse-convs").graph
+    assert convc.cost(composed).report.macs == 14 * 10 * 49
+
+
+def test_exercises_4_and_5() -> None:
+    """A 1×1 convolution, 192 to 96 channels at 14 × 14, and the same as a matrix product."""
+    for name in ("pointwise_conv", "pointwise_matmul"):
+        assert convc.cost(MODELS / f"{name}.onnx").report.macs == 14 * 14 * 192 * 96
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 4, 8])
+def test_exercise_7(tmp_path: Path, blocks: int) -> None:
+    """A c × c matrix in b blocks on the diagonal: b times fewer products and weights."""
+    data = model(
+        [node("Conv", "x w", "y", group=blocks)],
+        {"w": kernel(1, 64, 64 // blocks, 1, 1)},
+        inputs={"x": (FLOAT, (1, 64, 1, 1))},
+    )
+    found = convc.cost(write(tmp_path / "blocks.onnx", data)).report
+    assert found.macs == found.params == 64 * 64 // blocks
+
+
 # -- the other what-ifs ----------------------------------------------------------------------
 
 
