@@ -24,6 +24,8 @@ from convc.scaled import Scaled, scale_channels, scale_padding, with_batch, with
 from convc.sizes import load_runnable, open_dims
 
 Say = Callable[[str], None]
+MOST_NAMED = 6
+"""Names listed in a note."""
 STRIP_KINDS = frozenset({"Conv", "ConvTranspose"})
 
 
@@ -43,6 +45,14 @@ class WhatIf:
     changes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    def lost(self, changed: Report) -> int:
+        """Ops that are known in the model as it is and are not in the changed one.
+
+        Where there are any, the totals of the two are no totals of the same ops.
+        """
+        known = {id(cost) for cost in self.base.ops if not cost.unknown}
+        return sum(id(self.pairs.get(cost.op)) in known for cost in changed.unknown)
+
     def op_json(self, cost: OpCost) -> dict[str, Any]:
         """What a what-if adds to the entry of an op."""
         before = self.pairs.get(cost.op)
@@ -59,11 +69,15 @@ class WhatIf:
         """The object under ``what_if`` in ``--json``."""
         before, after = self.base.total_json(), changed.total_json()
         counts = {k: v for k, v in before.items() if isinstance(v, int) and not isinstance(v, bool)}
+        lost = self.lost(changed)
         return {
             "changes": list(self.changes),
             "notes": list(self.notes),
             "total_before": before,
-            "total_ratio": {key: ratio(value, after[key]) for key, value in counts.items()},
+            "lost_ops": lost,
+            "total_ratio": {
+                key: None if lost else ratio(value, after[key]) for key, value in counts.items()
+            },
         }
 
 
@@ -132,6 +146,7 @@ def cost(
     strips: bool = False,
     roofline: bool = False,
     measure: bool = False,
+    remeasure: bool = False,
     data: Data = None,
     threads: int | None = None,
     provider: str = "CPU",
@@ -151,6 +166,7 @@ def cost(
         roofline: the least time each op can take on this machine, whose peak and bandwidth are
             measured once and remembered.
         measure: run the model in onnxruntime and profile it; includes ``roofline``.
+        remeasure: measure the machine anew; includes ``roofline``.
         data: inputs to measure on, as for `convc.optimize`; they also give the sizes.
         threads: of the machine and of the session; by default the physical cores.
         provider: onnxruntime's execution provider that is measured.
@@ -170,6 +186,8 @@ def cost(
     if measure:
         # A name that is wrong is told before anything is timed.
         execution_provider(provider)
+    if batch is not None and any(name.rpartition(".")[2] == "0" for name in wanted):
+        raise UsageError("--batch and a --dim of axis 0 both say the batch: leave one of them out")
     base, cases = _read(model, data, runnable=measure)
     graph, fixed = _at_open_sizes(model, base, wanted, measure)
     if measure and fixed:
@@ -187,13 +205,15 @@ def cost(
     if changes:
         before = _report(base, backward)
         known = {new: before.by_op[old] for new, old in pairs.items() if old in before.by_op}
+        if channels != 1:
+            notes += _unscaled(found.report, known)
         what_if = WhatIf(before, known, tuple(changes), tuple(dict.fromkeys(notes)))
         found = replace(found, what_if=what_if)
     if strips:
         found = replace(found, strips=_strips(graph))
-    if not (roofline or measure):
+    if not (roofline or measure or remeasure):
         return found
-    peaks = machine(threads, on_progress=say)
+    peaks = machine(threads, fresh=remeasure, on_progress=say)
     times = None
     if measure:
         say("profiling")
@@ -267,6 +287,19 @@ def _scaled(
     if padding != 1:
         scaled = scale_padding(graph, padding)
         yield scaled, f"padding ×{padding:g}"
+
+
+def _unscaled(changed: Report, pairs: Mapping[Op, OpCost]) -> list[str]:
+    """Names the layers that kept the channels of their outputs, which may be a surprise."""
+    names = [
+        cost.name
+        for cost in changed.ops
+        if cost.macs and cost.op in pairs and pairs[cost.op].shape == cost.shape
+    ]
+    if not names:
+        return []
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return [f"outputs kept their channels: {', '.join(names[:MOST_NAMED])}{more}"]
 
 
 def _report(graph: Graph, backward: bool) -> Report:

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _fail(2, ConvcError(f"{named}{error.strerror or error}"))
+    except MemoryError as error:
+        return _fail(2, ConvcError(f"out of memory; smaller sizes need less: {error}"))
     except Exception as error:
         if os.environ.get("CONVC_DEBUG"):
             raise
@@ -163,6 +165,10 @@ def _add_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--roofline", action="store_true",
         help="the least time of each op on this machine (measured once, remembered)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--remeasure", action="store_true",
+        help="forget what was measured of this machine (it was busy, say) and measure again",
     )  # fmt: skip
     parser.add_argument(
         "--measure", action="store_true",

@@ -8,7 +8,7 @@ from typing import Any
 
 from convc.costs.report import OpCost, Report
 from convc.costs.roofline import Bound, bound, reasons
-from convc.ir import Op
+from convc.ir import Op, Value
 from convc.machine import Machine
 from convc.profile import FOLDED, Profile
 
@@ -93,8 +93,8 @@ class Clock:
 
 
 def label(op: Op) -> str:
-    """The op's name, or that of its first result."""
-    return op.name or (op.results[0].name if op.results else op.kind)
+    """The op's name, or that of its first result that has one."""
+    return op.name or next((value.name for value in op.results if value.name), op.kind)
 
 
 def clock(report: Report, machine: Machine, profile: Profile | None = None) -> Clock:
@@ -131,18 +131,52 @@ def _main(op: Op, profile: Profile | None) -> Op:
 
 
 def _bound(report: Report, costs: Sequence[OpCost], machine: Machine) -> Bound | None:
-    """The bound of ops computed together: what passes between them is not moved."""
-    operations = moved = 0
-    members = {cost.op for cost in costs}
-    for cost in costs:
+    """The bound of ops computed together: what passes between them is not moved.
+
+    Of ops that compute the same the runtime computes one.
+    """
+    operations = 0
+    for cost in _distinct(costs):
         if cost.work is None or cost.moved_bytes is None:
             return None
         operations += cost.work.operations
         operations -= cost.work.padded_multiplications + cost.work.padded_additions
-        moved += cost.moved_bytes
-    for cost in costs if len(costs) > 1 else ():
-        for value in cost.op.results:
-            users = report.graph.users(cost.op)
-            if users and all(user in members for user in users):
-                moved -= (1 + len(users)) * report.value_bytes(value)
-    return bound(operations, max(moved, 0), machine)
+    return bound(operations, _moved(report, costs), machine)
+
+
+def _moved(report: Report, costs: Sequence[OpCost]) -> int:
+    """Bytes that come from outside of the ops, each value once, and that leave them."""
+    if len(costs) == 1:
+        return costs[0].moved_bytes or 0
+    members = {cost.op for cost in costs}
+    computed = _distinct(costs)
+    operands = dict.fromkeys(value for cost in computed for value in cost.op.operands)
+    fed = [v for v in operands if v is not None and v.op not in members]
+    left = [
+        value
+        for cost in computed
+        for value in cost.op.results
+        if any(user not in members for user, _ in report.graph.uses(value))
+    ]
+    # A Slice or Gather takes less than its operand.
+    taken = sum(cost.read_bytes or 0 for cost in computed)
+    read = min(sum(report.graph.nbytes(value) or 0 for value in fed), taken)
+    return read + sum(report.graph.nbytes(value) or 0 for value in left)
+
+
+def _distinct(costs: Sequence[OpCost]) -> list[OpCost]:
+    """One op of each that have the same kind, attributes and operands."""
+    found: dict[object, OpCost] = {}
+    for cost in costs:
+        op = cost.op
+        key = (op.domain, op.kind, tuple(map(_identity, op.operands)), repr(dict(op.attributes)))
+        found.setdefault(key, cost)
+    return list(found.values())
+
+
+def _identity(value: Value | None) -> object:
+    """What two operands have in common where they are equal: the value, or a weight's content."""
+    array = None if value is None else value.array
+    if array is None or array.dtype.hasobject:
+        return value
+    return str(array.dtype), array.shape, array.tobytes()

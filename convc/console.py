@@ -27,6 +27,9 @@ STYLES = {
 
 Row = tuple[str, ...]
 
+NARROWEST = 12
+"""Characters that names and words keep in any case."""
+
 PIPE_WIDTH = 200
 """Characters in a line where nobody looks at a terminal."""
 
@@ -106,16 +109,29 @@ def show_rows(
     heads = [str(column.header) for column in made.columns]
     taken = sum(max(len(heads[i]), *(len(row[i]) for row in shown), 0) for i in figures)
     # The box takes two characters a column and one more.
-    room = max(console.width - taken - 2 * len(made.columns) - 1, 12)
+    room = max(console.width - taken - 2 * len(made.columns) - 1, NARROWEST)
     words = max((len(row[-1]) for row in shown), default=0) if has_words else 0
-    names = max(room - min(words, room // 2), 10)
+    names = max(room - min(words, room // 2), NARROWEST)
     first.no_wrap = True
     for row in shown:
         made.add_row(shorten(row[0], names), *row[1:])
-    console.print(made)
+    # Where not even that fits, the terminal wraps the lines: better than half a figure.
+    needed = taken + NARROWEST * (1 + has_words) + 2 * len(made.columns) + 1
+    with _at_least(console, needed):
+        console.print(made)
     left = len(rows) - len(shown)
     if left:
         console.print(Text(f"  and {left} more{rest(len(shown))} (--top 0: all)", "dim"))
+
+
+@contextmanager
+def _at_least(console: Console, width: int) -> Iterator[None]:
+    before = console.width
+    console.width = max(before, width)
+    try:
+        yield
+    finally:
+        console.width = before
 
 
 def shorten(text: str, width: int) -> str:

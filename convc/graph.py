@@ -143,6 +143,28 @@ class Graph:
         self.version += 1
         return op
 
+    def add_like(
+        self,
+        op: Op,
+        operands: Sequence[Value | None],
+        attributes: Mapping[str, Attribute] | None = None,
+        types: Sequence[Type] | None = None,
+    ) -> Op:
+        """Adds an op that is all that ``op`` is, but for its operands and what else is given."""
+        return self.add(
+            op.kind,
+            operands,
+            op.attributes if attributes is None else attributes,
+            types=[result.type for result in op.results] if types is None else types,
+            names=[result.name for result in op.results],
+            domain=op.domain,
+            name=op.name,
+            doc=op.doc,
+            overload=op.overload,
+            captures=op.captures,
+            metadata=op.metadata,
+        )
+
     def set_operand(self, op: Op, index: int, value: Value | None) -> None:
         """Makes ``value`` the operand of ``op`` at ``index``."""
         self._require_op(op)
@@ -370,19 +392,8 @@ def _read_only(array: Array) -> Array:
 
 
 def _copy_op(target: Graph, op: Op, copies: dict[Value, Value]) -> None:
-    copy = target.add(
-        op.kind,
-        [None if value is None else copies[value] for value in op.operands],
-        op.attributes,
-        types=[result.type for result in op.results],
-        names=[result.name for result in op.results],
-        domain=op.domain,
-        name=op.name,
-        doc=op.doc,
-        overload=op.overload,
-        captures=op.captures,
-        metadata=op.metadata,
-    )
+    operands = [None if value is None else copies[value] for value in op.operands]
+    copy = target.add_like(op, operands)
     for old, new in zip(op.results, copy.results, strict=True):
         copies.setdefault(old, new)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import ClassVar
 
-from convc.concrete import resolve_shapes
 from convc.costs.annotate import annotate
 from convc.graph import Graph
 from convc.pipeline import Context, Pass
@@ -31,8 +30,7 @@ class AnnotateCost(Pass):
     def run(self, graph: Graph, context: Context | None = None) -> Stats:  # noqa: ARG002
         """Annotates all ops; ``applied`` counts those whose entries were not yet right."""
         start = perf_counter()
-        missing = {entry.value: entry.reason for entry in resolve_shapes(graph)}
-        stats = Stats(applied=annotate(graph, missing))
+        stats = Stats(applied=annotate(graph))
         if stats.applied:
             stats.notes["cost written"] = stats.applied
         stats.seconds = perf_counter() - start

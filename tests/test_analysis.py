@@ -9,10 +9,11 @@ import pytest
 
 import convc
 from convc.analysis import Cost
-from convc.costs.report import OpCost
+from convc.clock import _moved
+from convc.costs.report import OpCost, Report, report
 from convc.errors import UsageError
 from tests.conftest import ROOT
-from tests.tiny import FLOAT, IMAGE, STRING, kernel, model, node, write
+from tests.tiny import FLOAT, IMAGE, STRING, graph_of, kernel, model, node, write
 
 MODELS = ROOT / "models"
 
@@ -106,6 +107,40 @@ def test_exercise_3_padding(path: Path) -> None:
     assert shapes == [(1, 8, 14, 12), (1, 8, 16, 14), (1, 8, 18, 16), (1, 5, 20, 18)]
     assert ratios(found)["first"] == pytest.approx(14 * 12 / (12 * 10))
     assert ratios(found)["last"] == pytest.approx(20 * 18 / (12 * 10))
+
+
+# -- exercises 1, 4 and 5, 7: two kernels and their composition, a matrix product, blocks -------
+
+
+def test_exercise_1(tmp_path: Path) -> None:
+    """k₁ × k₁ and k₂ × k₂ after another, and the (k₁ + k₂ − 1)² kernel that they compose to."""
+    data = model(
+        [node("Conv", "x u", "a"), node("Conv", "a v", "y")],
+        {"u": kernel(1, 1, 1, 3, 3), "v": kernel(2, 1, 1, 5, 5)},
+        inputs={"x": (FLOAT, (1, 1, 20, 16))},
+    )
+    source = write(tmp_path / "two.onnx", data)
+    assert convc.cost(source).report.macs == 18 * 14 * 9 + 14 * 10 * 25
+    composed = convc.optimize(source, "fuse-convs").graph
+    assert convc.cost(composed).report.macs == 14 * 10 * 49
+
+
+def test_exercises_4_and_5() -> None:
+    """A 1×1 convolution, 192 to 96 channels at 14 × 14, and the same as a matrix product."""
+    for name in ("pointwise_conv", "pointwise_matmul"):
+        assert convc.cost(MODELS / f"{name}.onnx").report.macs == 14 * 14 * 192 * 96
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 4, 8])
+def test_exercise_7(tmp_path: Path, blocks: int) -> None:
+    """A c × c matrix in b blocks on the diagonal: b times fewer products and weights."""
+    data = model(
+        [node("Conv", "x w", "y", group=blocks)],
+        {"w": kernel(1, 64, 64 // blocks, 1, 1)},
+        inputs={"x": (FLOAT, (1, 64, 1, 1))},
+    )
+    found = convc.cost(write(tmp_path / "blocks.onnx", data)).report
+    assert found.macs == found.params == 64 * 64 // blocks
 
 
 # -- the other what-ifs ----------------------------------------------------------------------
@@ -278,3 +313,71 @@ def test_sample_models_are_known(name: str) -> None:
     assert not found.report.unknown
     assert found.report.training is not None
     assert found.report.training.is_complete
+
+
+def test_ops_that_kernels_share_are_bounded_once() -> None:
+    """Three equal convs are computed once, and a value that two ops of a kernel read once."""
+    x = 4 * 4 * 12 * 10
+    nodes = [node("Conv", "x w", name) for name in "abc"]
+    nodes += [node("Mul", "a b", "m"), node("Add", "m c", "y")]
+    weights = {"w": kernel(1, 4, 4, 1, 1)}
+    group = report(graph_of(model(nodes, weights)))
+    assert moved_by(group) == x + 4 * 16 + x
+    silu = report(graph_of(model([node("Sigmoid", "x", "s"), node("Mul", "x s", "y")])))
+    assert moved_by(silu) == 2 * x
+    views = [node("Relu", "x", "r"), node("Flatten", "r", "f"), node("Tanh", "f", "y")]
+    assert moved_by(report(graph_of(model(views)))) == 2 * x
+
+
+def moved_by(found: Report) -> int:
+    """Bytes that all ops move when they are one kernel."""
+    return _moved(found, found.ops)
+
+
+def test_a_total_of_other_ops_has_no_ratio(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "c", pads=[1] * 4),
+        node("Conv", "x v", "d"),
+        node("Add", "c d", "y"),
+    ]
+    weights = {"w": kernel(1, 4, 4, 3, 3), "v": kernel(2, 4, 4, 1, 1)}
+    found = convc.cost(write(tmp_path / "skip.onnx", model(nodes, weights)), padding=2)
+    assert found.what_if is not None
+    assert found.what_if.lost(found.report) == 1
+    document = found.as_json()["what_if"]
+    assert document["lost_ops"] == 1
+    assert set(document["total_ratio"].values()) == {None}
+
+
+def test_layers_that_keep_their_channels_are_named(path: Path) -> None:
+    found = convc.cost(path, channels=2)
+    assert found.what_if is not None
+    assert found.what_if.notes == ("outputs kept their channels: last",)
+
+
+def test_a_step_with_unknown_work_is_not_complete(tmp_path: Path) -> None:
+    nodes = [
+        node("Mystery", "x", "m", domain="com.example"),
+        node("Conv", "x w", "c"),
+        node("Relu", "c", "y"),
+    ]
+    data = model(
+        nodes,
+        {"w": kernel(1, 4, 4, 1, 1)},
+        outputs={"y": FLOAT, "m": FLOAT},
+        domains=["com.example"],
+    )
+    found = convc.cost(write(tmp_path / "part.onnx", data), backward=True)
+    assert found.as_json()["total"]["training_complete"] is False
+
+
+def test_a_conv_that_does_not_fit_has_no_cost() -> None:
+    graph = graph_of(model([node("Conv", "x w", "y")], {"w": kernel(1, 4, 3, 3, 3)}))
+    (cost,) = convc.cost(graph).ops
+    assert cost.work is cost.macs is None
+    assert "do not fit" in cost.unknown
+
+
+def test_the_batch_is_said_once(path: Path) -> None:
+    with pytest.raises(UsageError, match="both say the batch"):
+        convc.cost(path, sizes={"x.0": 3}, batch=4)

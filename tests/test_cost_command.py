@@ -72,6 +72,24 @@ def test_the_tables_fit_the_terminal(tmp_path: Path) -> None:
         assert "\x1b[" in done.stdout
 
 
+def test_figures_are_not_cut_however_narrow_the_terminal(path: Path) -> None:
+    environment = {**os.environ, "COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "xterm"}
+    done = convc_run("cost", path, "--batch", "3", env=environment)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    (row,) = (line for line in plain.splitlines() if line.split()[:2] == ["Conv", "dense"])
+    assert row.split()[2:] == ["3×8×12×10", "69.1", "k", "207", "k", "×3", "25.3", "k", "×2.54"]
+
+
+def test_out_of_memory_is_no_internal_error(
+    path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise MemoryError("unable to allocate 21.8 TiB")
+
+    monkeypatch.setattr("convc.analysis.profile", too_large)
+    refused(capsys, "cost", path, "--measure", says="out of memory; smaller sizes need less")
+
+
 def test_no_colour_where_none_is_wanted(path: Path) -> None:
     environment = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}
     done = convc_run("cost", path, env=environment)
@@ -200,3 +218,14 @@ def test_bad_files(tmp_path: Path, capsys: Capture) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
     refused(capsys, "cost", broken, says="broken.onnx")
+
+
+def test_the_machine_is_measured_again_when_asked(path: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "CONVC_CACHE": str(tmp_path / "cache")}
+    found = []
+    for flags in (["--roofline"], ["--roofline"], ["--remeasure"]):
+        done = convc_run("cost", path, *flags, "--threads", "1", "--json", env=environment)
+        found.append(json.loads(done.stdout)["machine"])
+    assert found[0] == found[1]
+    assert found[1] != found[2]
+    assert len(list((tmp_path / "cache").iterdir())) == 1

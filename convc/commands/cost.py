@@ -25,6 +25,7 @@ def run(args: Namespace) -> int:
             strips=args.strips,
             roofline=args.roofline,
             measure=args.measure,
+            remeasure=args.remeasure,
             data=args.data,
             threads=args.threads,
             provider=args.provider,

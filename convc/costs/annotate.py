@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from convc.costs.report import OpCost, report
+from convc.costs.report import OpCost, op_costs
 from convc.graph import Graph
-from convc.ir import Op, Value
+from convc.ir import Op
 
 PREFIX = "convc.cost."
 SIZES = PREFIX + "sizes"
 """The model's own entry: the sizes of the open dims at which the costs of its ops were counted."""
 
 
-def annotate(graph: Graph, missing: Mapping[Value, str] | None = None) -> int:
+def annotate(graph: Graph) -> int:
     """Writes the cost of every op into its metadata; returns how many were not yet right.
+
+    Sizes that the network computes for itself are filled in on the way.
 
     Keys begin with `PREFIX`: macs, multiplications, additions, params, read_bytes, write_bytes,
     or, where it is not known, unknown with the reason. The model itself gets `SIZES`.
     """
+    # What a size takes to be found needs onnx, and most graphs are never annotated.
+    from convc.concrete import resolve_shapes  # noqa: PLC0415
+
+    missing = {entry.value: entry.reason for entry in resolve_shapes(graph)}
     changed = 0
     graph.header = graph.header.with_metadata({SIZES: _sizes(graph)})
-    for cost in report(graph, missing=missing).ops:
+    for cost in op_costs(graph, missing):
         entries = {**_others(cost.op), **_entries(cost)}
         if entries != cost.op.metadata:
             graph.set_metadata(cost.op, entries)

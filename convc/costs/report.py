@@ -52,8 +52,13 @@ class OpCost:
 
     @property
     def name(self) -> str:
-        """The op's name, or that of its first result."""
-        return self.op.name or (self.op.results[0].name if self.op.results else "")
+        """The op's name, or that of its first result that has one."""
+        return self.op.name or self.output
+
+    @property
+    def output(self) -> str:
+        """The name of its first result that has one."""
+        return next((value.name for value in self.op.results if value.name), "")
 
     @property
     def kind(self) -> str:
@@ -82,7 +87,7 @@ class OpCost:
         entry = {
             "name": self.name,
             "kind": self.kind,
-            "output": self.op.results[0].name if self.op.results else "",
+            "output": self.output,
             "output_shape": None if self.shape is None else list(self.shape),
             "macs": self.macs,
             **work,
@@ -128,10 +133,6 @@ class Report:
         """The ops of which something is not known."""
         return tuple(cost for cost in self.ops if cost.unknown)
 
-    def value_bytes(self, value: Value) -> int:
-        """Bytes of a value; 0 where its size is not known."""
-        return self.graph.nbytes(value) or 0
-
     def memory_json(self) -> dict[str, Any]:
         """The object under ``memory`` in ``--json``."""
         memory = self.memory
@@ -174,12 +175,8 @@ def report(
         missing: why a value has no size, where that is known.
     """
     gradients = backward(graph) if training else {}
-    seen: set[int] = set()
-    costs = [
-        _op_cost(graph, op, seen, missing or {}, gradients.get(op))
-        for op in graph.ops()
-        if not op.is_boundary and op.array is None
-    ]
+    costs = op_costs(graph, missing, gradients)
+    lost = [cost.op for cost in costs if cost.work is None]
     arrays = {id(op.array): op.array for op in graph.ops() if op.array is not None}.values()
     return Report(
         graph=graph,
@@ -190,9 +187,23 @@ def report(
         weight_bytes=sum(array.nbytes for array in arrays),
         activation_bytes=sum(cost.write_bytes or 0 for cost in costs),
         memory=activation_memory(graph),
-        training=training_step(graph, gradients) if training else None,
+        training=training_step(graph, gradients, lost) if training else None,
         by_op={cost.op: cost for cost in costs},
     )
+
+
+def op_costs(
+    graph: Graph,
+    missing: Mapping[Value, str] | None = None,
+    gradients: Mapping[Op, OpBackward] | None = None,
+) -> list[OpCost]:
+    """The cost of each op that is no weight, in the file's order; arguments as for `report`."""
+    seen: set[int] = set()
+    return [
+        _op_cost(graph, op, seen, missing or {}, (gradients or {}).get(op))
+        for op in graph.ops()
+        if not op.is_boundary and op.array is None
+    ]
 
 
 def _op_cost(
@@ -214,7 +225,7 @@ def _op_cost(
             params += value.array.size if is_real(value.array.dtype) else 0
     return OpCost(
         op=op,
-        shape=graph.concrete_shape(op.results[0]) if op.results else None,
+        shape=_shape(graph, op),
         work=work,
         macs=None if work is None else macs(graph, op),
         params=params,
@@ -224,6 +235,13 @@ def _op_cost(
         unknown="" if work is not None and moved is not None else _why(graph, op, missing),
         backward=gradient,
     )
+
+
+def _shape(graph: Graph, op: Op) -> tuple[int, ...] | None:
+    """The shape of the first result that has a name; where none has, of the first."""
+    named = next((value for value in op.results if value.name), None)
+    value = named or (op.results[0] if op.results else None)
+    return None if value is None else graph.concrete_shape(value)
 
 
 def _why(graph: Graph, op: Op, missing: Mapping[Value, str]) -> str:

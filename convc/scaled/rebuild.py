@@ -244,19 +244,8 @@ class _Builder:
         ]
         for index in range(len(operands), max((i + 1 for i in chosen.arrays), default=0)):
             operands.append(self.new.add_constant(chosen.arrays[index]))
-        copy = self.new.add(
-            op.kind,
-            operands,
-            chosen.attributes,
-            types=[fact.type or value.type for fact, value in zip(facts, op.results, strict=True)],
-            names=[value.name for value in op.results],
-            domain=op.domain,
-            name=op.name,
-            doc=op.doc,
-            overload=op.overload,
-            captures=op.captures,
-            metadata=op.metadata,
-        )
+        types = [fact.type or value.type for fact, value in zip(facts, op.results, strict=True)]
+        copy = self.new.add_like(op, operands, chosen.attributes, types)
         self.ops[op] = copy
         if not chosen.arrays and chosen.attributes == op.attributes and self._is_same(op):
             self.same.update(op.results)

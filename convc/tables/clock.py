@@ -31,7 +31,7 @@ def show_clock(console: Console, clock: Clock, top: int) -> None:
         )
     )
     if clock.profile is None:
-        console.print(f"  no op can be faster than its bound: {ms(clock.bound_seconds)} in all")
+        console.print(f"  at least {ms(clock.bound_seconds)} in all, op after op")
         _show_bounds(console, clock, top)
         return
     _show_where(console, clock, clock.profile)

@@ -25,6 +25,10 @@ def show_cost(console: Console, title: str, cost: Cost, top: int) -> None:
     console.print(Text(title, "bold") + Text(f" at {at}" if at else ""))
     if what_if is not None:
         console.print("what if: " + ", ".join(what_if.changes))
+        lost = what_if.lost(report)
+        if lost:
+            said = f"  {lost} of {len(report.ops)} ops are not known any more, nor is the ratio"
+            console.print(Text(said, "yellow"))
     if cost.clock is not None:
         show_clock(console, cost.clock, top)
     console.print(_totals(report, what_if))
@@ -45,9 +49,12 @@ def _totals(report: Report, what_if: WhatIf | None) -> Table:
     base = None if what_if is None else what_if.base
     made = table("", *(["total"] if base is None else ["as it is", "what if", ""]))
     before = None if base is None else _figures(base)
+    is_partial = what_if is not None and what_if.lost(report) > 0
     for name, now in _figures(report).items():
         if before is None:
             made.add_row(name, human(now))
+        elif is_partial:
+            made.add_row(name, human(before[name]), f"≥ {human(now)}", "?")
         else:
             made.add_row(name, human(before[name]), human(now), _times(before[name], now))
     return made

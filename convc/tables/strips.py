@@ -50,8 +50,10 @@ def _strips(entry: Strips, ops: list[Op]) -> Table:
     made = table(
         "D", "reads", "weight reads", "window", "F(D,k)", "error", "F(D×D)", "error",
         title=f"{ops[0].kind} {label(ops[0])}{more}: best D {entry.best}, "
-        f"{entry.multiplications} multiplications an output",
+        f"{entry.multiplications} multiplications an output and input channel",
     )  # fmt: skip
+    for column in made.columns:
+        column.no_wrap = True
     for row in entry.rows:
         made.add_row(
             str(row.d),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,3 +137,17 @@ def test_any_checkpoints_keep_what_is_needed(data: st.DataObject) -> None:
     if not cuts:
         assert played == none
     assert played.peak >= max(tape.sizes)
+
+
+def test_no_choice_of_cuts_in_a_short_chain_is_better() -> None:
+    nodes = []
+    value = "x"
+    for i in range(6):
+        nodes += [node("Conv", f"{value} w{i}", f"c{i}"), node("Relu", f"c{i}", f"r{i}")]
+        value = f"r{i}"
+    weights = {f"w{i}": kernel(i, 4, 4, 1, 1) for i in range(6)}
+    graph = graph_of(model(nodes, weights, outputs={value: FLOAT}))
+    tape = record(graph, backward(graph))
+    every = cut_points(tape)
+    least = min(play(tape, cuts).peak for n in range(5) for cuts in combinations(every, n))
+    assert plans(tape, {})[-1].peak_bytes == least

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from convc.costs.roofline import OVERHEAD, bandwidth, bound, intensity, reasons, ridge
+from convc.costs.roofline import OVERHEAD, bandwidth, bound, reasons
 from convc.graph import Graph
 from convc.ir import Array, Op, TensorType
 from tests.tiny import FLOAT, graph_of, kernel, model, node
@@ -45,14 +45,6 @@ def test_a_larger_working_set_that_was_faster_counts() -> None:
     odd = Slow(bandwidths=((100, 300.0), (1000, 500.0), (10_000, 50.0)))
     assert bandwidth(100, odd) == 500
     assert bandwidth(10_000, odd) == 50
-
-
-def test_the_ridge_is_where_both_sides_are_equal() -> None:
-    operations = int(ridge(Slow(), 1000) * 1000)
-    found = bound(operations, 1000, Slow())
-    assert found.compute == found.memory == 5.0
-    assert intensity(operations, 1000) == ridge(Slow(), 1000) == 10.0
-    assert intensity(5, 0) is None
 
 
 def conv(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -92,6 +93,29 @@ def test_costs_of_a_file_stay_right_too() -> None:
     again = from_bytes(to_bytes(graph))
     assert FuseConvs().run(again).applied == 1
     assert [entry["macs"] for entry in entries(again)] == [value for _, value in truth(again)]
+
+
+def test_sizes_that_the_network_computes_stay_known() -> None:
+    """Annotated, written, read and rewritten again: the Reshape's target is found anew."""
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Conv", "a v", "b"),
+        node("Shape", "b", "s"),
+        node("Gather", "s i", "t"),
+        node("Reshape", "b t", "r"),
+        node("Relu", "r", "y"),
+    ]
+    weights = {
+        "w": kernel(1, 6, 4, 3, 3),
+        "v": kernel(2, 2, 6, 1, 1),
+        "i": np.array([0, 3, 2, 1]),
+    }
+    graph = graph_of(model(nodes, weights))
+    AnnotateCost().run(graph)
+    assert not any("unknown" in entry for entry in entries(graph))
+    again = from_bytes(to_bytes(graph))
+    assert FuseConvs().run(again).applied == 1
+    assert not any("unknown" in entry for entry in entries(again))
 
 
 def test_a_graph_that_is_not_annotated_stays_so() -> None:

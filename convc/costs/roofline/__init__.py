@@ -121,16 +121,6 @@ def bandwidth(moved: int, machine: Peaks) -> float:
     return max(speed for size, speed in machine.bandwidths if size >= fitting)
 
 
-def intensity(operations: int, moved: int) -> float | None:
-    """Operations per byte; None where nothing is moved."""
-    return operations / moved if moved else None
-
-
-def ridge(machine: Peaks, moved: int) -> float:
-    """The intensity from which on the operations bind, for ops that move ``moved`` bytes."""
-    return 2 * machine.macs_per_second / bandwidth(moved, machine)
-
-
 def reasons(graph: Graph, op: Op, lanes: int = 16, seconds: float | None = None) -> list[str]:
     """Why ``op`` is likely to run far below the machine's peak, in few words each.
 

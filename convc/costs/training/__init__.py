@@ -7,7 +7,7 @@ gradients and the optimiser's state have the dtype of their weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -152,12 +152,17 @@ class TrainingStep:
         }
 
 
-def training_step(graph: Graph, gradients: Mapping[Op, OpBackward] | None = None) -> TrainingStep:
+def training_step(
+    graph: Graph,
+    gradients: Mapping[Op, OpBackward] | None = None,
+    unknown: Iterable[Op] = (),
+) -> TrainingStep:
     """Counts one training step of ``graph`` at its sizes.
 
     Args:
         graph: the graph.
         gradients: what `backward` says of it, where that is known already.
+        unknown: ops of which it is known that their work is not.
     """
     found = backward(graph) if gradients is None else gradients
     known = [step.gradient for step in found.values() if step.gradient is not None]
@@ -195,7 +200,9 @@ def training_step(graph: Graph, gradients: Mapping[Op, OpBackward] | None = None
         checkpoints=checkpoints,
         unknown=tuple(step for step in found.values() if step.reason),
         unsized=tuple(dict.fromkeys((*tape.unsized, *unsized))),
-        forward_unknown=tuple(op for op, cost in costs.items() if cost is None),
+        forward_unknown=tuple(
+            dict.fromkeys((*(op for op, cost in costs.items() if cost is None), *unknown))
+        ),
     )
 
 

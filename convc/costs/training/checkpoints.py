@@ -8,7 +8,7 @@ at its border; the last block still has it. Ops that lead to nothing that is rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -20,6 +20,12 @@ SEARCHED = 24
 
 PLAYED = 3
 """Of these the most promising, which are played through."""
+
+MOVES = 8
+"""Places to which a cut is moved, the nearest first."""
+
+STEPS = 100_000
+"""Ops that are played through while the best of them is improved: a large graph is not."""
 
 Cut = tuple[int, int]
 """The op after which a block ends, and the value at its border, by number."""
@@ -58,9 +64,9 @@ def plans(tape: Tape, macs: Mapping[Op, int]) -> tuple[Plan, ...]:
     if not any(tape.backward):
         return (none,)
     tried = [_plan("every block", tape, every, macs, play(tape, every))]
-    tried += [
-        _plan("best found", tape, cuts, macs, play(tape, cuts)) for cuts in _search(tape, every)
-    ]
+    found = min(_search(tape, every), key=lambda cuts: play(tape, cuts).peak)
+    cuts = _improved(tape, every, found, STEPS // len(tape.ops))
+    tried.append(_plan("best found", tape, cuts, macs, play(tape, cuts)))
     best = min([none, *tried], key=lambda p: (p.peak_bytes, p.recomputed_macs, p.blocks))
     return none, tried[0], replace(best, name="best found")
 
@@ -108,6 +114,33 @@ def _search(tape: Tape, every: Sequence[Cut]) -> list[list[Cut]]:
         largest = max(before[b] - before[a] for a, b in pairwise(ends))
         choices[tuple(cuts)] = largest + sum(tape.sizes[value] for _, value in cuts)
     return [list(cuts) for cuts in sorted(choices, key=lambda c: choices[c])[:PLAYED]]
+
+
+def _improved(tape: Tape, every: Sequence[Cut], cuts: Sequence[Cut], plays: int) -> Sequence[Cut]:
+    """Cuts left out, added and moved while that lowers the peak, with so many trials at most."""
+    best, peak = frozenset(cuts), play(tape, cuts).peak
+    is_better = True
+    while is_better:
+        is_better = False
+        for changed in _neighbours(every, best):
+            if plays <= 0:
+                return sorted(best)
+            plays -= 1
+            now = play(tape, sorted(changed)).peak
+            if now < peak:
+                best, peak, is_better = changed, now, True
+                break
+    return sorted(best)
+
+
+def _neighbours(every: Sequence[Cut], cuts: frozenset[Cut]) -> Iterator[frozenset[Cut]]:
+    """One cut moved to another place, one left out, one added."""
+    rest = [cut for cut in every if cut not in cuts]
+    for cut in sorted(cuts):
+        yield cuts - {cut}
+        near = sorted(rest, key=lambda other: abs(other[0] - cut[0]))
+        yield from (cuts - {cut} | {other} for other in near[:MOVES])
+    yield from (cuts | {cut} for cut in rest)
 
 
 def _blocks(every: Sequence[Cut], before: Sequence[int], budget: float) -> list[Cut]:

@@ -23,7 +23,7 @@ from convc.opset.gradients.parts import (
     sizes,
     summed,
 )
-from convc.opset.gradients.products import products, uncropped
+from convc.opset.gradients.products import products
 from convc.opset.shapes import constant_ints
 from convc.opset.work.counts import Work
 from convc.opset.work.windows import interpolation_taps, pool_sweeps, resized_axes
@@ -108,7 +108,7 @@ def average_pool(graph: Graph, op: Op, _wanted: frozenset[int]) -> Gradient:
     if sweeps is None:
         raise NotKnownError
     maps = prod(shape[:2])
-    whole = [uncropped(sweep) for sweep in sweeps]
+    whole = [sweep.uncropped for sweep in sweeps]
     spread = products(
         (maps * prod(s.hits for s in whole), maps * prod(s.hit_positions for s in whole)),
         (maps * prod(s.hits for s in sweeps), maps * prod(s.hit_positions for s in sweeps)),

@@ -42,13 +42,6 @@ def products(dense: tuple[int, int], real: tuple[int, int]) -> Work:
     )
 
 
-def uncropped(sweep: Sweep) -> Sweep:
-    """The same windows where the padding is inside, too."""
-    extent = sweep.dilation * (sweep.taps - 1) + 1
-    size = sweep.stride * (sweep.windows - 1) + extent if sweep.windows > 0 else 0
-    return Sweep(sweep.windows, sweep.taps, sweep.stride, sweep.dilation, 0, size)
-
-
 @dataclass(frozen=True, slots=True)
 class Axis:
     """What is counted on one axis of a convolution; on all axes the counts multiply.
@@ -78,7 +71,7 @@ def axis(sweep: Sweep) -> Axis:
         sweep.hits,
         sweep.hit_windows,
         sweep.hit_positions,
-        uncropped(sweep).hit_positions,
+        sweep.uncropped.hit_positions,
         sum(tap.hits > 0 for tap in single),
     )
 

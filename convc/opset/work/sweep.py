@@ -53,6 +53,13 @@ class Sweep:
             classes[residue].append(range(span.start + shift, span.stop + shift))
         return sum(_union(spans) for spans in classes.values())
 
+    @property
+    def uncropped(self) -> Sweep:
+        """The same windows where all positions that a tap can lie on are inside."""
+        extent = self.dilation * (self.taps - 1) + 1
+        size = self.stride * (self.windows - 1) + extent if self.windows > 0 else 0
+        return Sweep(self.windows, self.taps, self.stride, self.dilation, 0, size)
+
     def _span(self, tap: int) -> range:
         """The windows whose ``tap`` lies inside."""
         offset = self.dilation * tap - self.begin

@@ -11,7 +11,7 @@ from math import prod
 from types import MappingProxyType
 
 from convc.algebra.geometry import ConvGeometry
-from convc.conv import conv_geometry, pool_geometry, transpose_geometry
+from convc.conv import conv_geometry, group_of, pool_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Op
 from convc.opset.work.counts import Work, WorkRule, at_sizes, shape_of
@@ -92,7 +92,7 @@ def _conv(graph: Graph, op: Op) -> Work | None:
     """Per output ``C/g · Πk`` products and their sum; padded ones read beyond the input."""
     kernel, result = shape_of(graph, op, 1), graph.concrete_shape(op.result)
     sweeps = conv_sweeps(graph, op)
-    if kernel is None or result is None or sweeps is None:
+    if kernel is None or result is None or sweeps is None or not _fits(graph, op, kernel):
         return None
     terms, outer = kernel[1], result[0] * result[1]
     dense = prod(result) * prod(kernel[1:]), prod(result) * bool(terms)
@@ -101,6 +101,12 @@ def _conv(graph: Graph, op: Op) -> Work | None:
         outer * prod(sweep.hit_windows for sweep in sweeps) * bool(terms),
     )
     return _sums(dense, real, bias=op.operand(2) is not None)
+
+
+def _fits(graph: Graph, op: Op, kernel: tuple[int, ...]) -> bool:
+    """False for a Conv whose kernel takes other channels than come in: no runtime runs it."""
+    shape = shape_of(graph, op)
+    return shape is not None and len(shape) > 1 and shape[1] == kernel[1] * group_of(op)
 
 
 def _conv_transpose(graph: Graph, op: Op) -> Work | None:
@@ -116,7 +122,7 @@ def _conv_transpose(graph: Graph, op: Op) -> Work | None:
         return None
     outer = result[0] * result[1]
     channels = bool(shape[1])
-    whole = [_uncropped(sweep) for sweep in sweeps]
+    whole = [sweep.uncropped for sweep in sweeps]
     terms = shape[0] * shape[1] * kernel[1]
     dense = prod(shape) * prod(kernel[1:]), outer * prod(s.hit_positions for s in whole) * channels
     real = (
@@ -124,11 +130,6 @@ def _conv_transpose(graph: Graph, op: Op) -> Work | None:
         outer * prod(sweep.hit_positions for sweep in sweeps) * channels,
     )
     return _sums(dense, real, bias=op.operand(2) is not None)
-
-
-def _uncropped(sweep: Sweep) -> Sweep:
-    size = sweep.stride * (sweep.windows - 1) + sweep.dilation * (sweep.taps - 1) + 1
-    return Sweep(sweep.windows, sweep.taps, sweep.stride, sweep.dilation, 0, max(0, size))
 
 
 def _pooled(graph: Graph, op: Op) -> tuple[int, int, int] | None:
