@@ -1,12 +1,26 @@
-"""The rewrites of convc: one file, one pass, one piece of algebra.
+"""The rewrites of convc: one pass, one file or folder, one piece of algebra.
 
 >>> from passes import FoldAffine, FuseConvs
 """
 
 from passes.annotate_cost import AnnotateCost
+from passes.commute_linear import CommuteLinear
 from passes.flush_subnormals import FlushSubnormals
 from passes.fold_affine import FoldAffine
 from passes.fuse_convs import FuseConvs
+from passes.lower_to_conv2d import LowerToConv2d
+from passes.merge_branches import MergeBranches
+from passes.prune_dead_channels import PruneDeadChannels
 from passes.simplify import Simplify
 
-__all__ = ["AnnotateCost", "FlushSubnormals", "FoldAffine", "FuseConvs", "Simplify"]
+__all__ = [
+    "AnnotateCost",
+    "CommuteLinear",
+    "FlushSubnormals",
+    "FoldAffine",
+    "FuseConvs",
+    "LowerToConv2d",
+    "MergeBranches",
+    "PruneDeadChannels",
+    "Simplify",
+]

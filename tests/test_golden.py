@@ -12,7 +12,17 @@ from convc.reference import evaluate
 from tests.golden import FOLDER, SPLIT, cases, modules, read, run
 from tests.helpers import random_feeds
 
-PASSES = ("annotate-cost", "flush-subnormals", "fold-affine", "fuse-convs", "simplify")
+PASSES = (
+    "annotate-cost",
+    "commute-linear",
+    "flush-subnormals",
+    "fold-affine",
+    "fuse-convs",
+    "lower-to-conv2d",
+    "merge-branches",
+    "prune-dead-channels",
+    "simplify",
+)
 
 
 @pytest.mark.parametrize("path", cases(), ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -1,0 +1,103 @@
+"""An average pool and a 1×1 conv in the cheaper order."""
+
+from __future__ import annotations
+
+from math import prod
+
+from convc.algebra.pooling import keeps_ones, pooled_size, shares_of_ones
+from convc.conv import pool_geometry
+from convc.graph import Graph
+from convc.ir import Op
+from convc.opset import constant_ints
+from convc.rewrite import NoMatch, Rewrite, Rule, rule
+from passes._chains import fixed, operand, sizes
+from passes.commute_linear.conv import (
+    LARGE,
+    Spatial,
+    read_pointwise,
+    sizes_at,
+    swap_conv_first,
+    swap_conv_last,
+    walk_back,
+)
+
+KINDS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
+
+
+def rules() -> list[Rule]:
+    """One rule for each direction."""
+    return [rule(pool_before_conv, *KINDS), rule(pool_after_conv, "Conv")]
+
+
+def pool_before_conv(graph: Graph, op: Op) -> Rewrite:
+    """The pool ``op`` before the 1×1 conv that it follows."""
+    links, path = walk_back(graph, operand(op))
+    read_pointwise(path[-1].op)
+    return swap_conv_last(graph, read_pool(graph, op), links, path)
+
+
+def pool_after_conv(graph: Graph, op: Op) -> Rewrite:
+    """The pool before the 1×1 conv ``op`` behind it."""
+    links, path = walk_back(graph, operand(op))
+    pool = path[-1].op
+    if pool.domain or pool.kind not in KINDS:
+        raise NoMatch
+    conv = read_pointwise(op)
+    return swap_conv_first(graph, conv, read_pool(graph, pool), links, path)
+
+
+def read_pool(graph: Graph, op: Op) -> Spatial:
+    """An average over windows or whole spatial axes; raises NoMatch where it is something else."""
+    data = operand(op)
+    if data.shape is None or len(data.shape) < 3:
+        raise NoMatch("the shape is not known")
+    known = sizes_at(graph, data, len(data.shape))
+    size = tuple(LARGE if n is None else n for n in known)
+    if op.kind == "AveragePool":
+        return _windows(op, size)
+    axes = range(2, len(data.shape))
+    chosen = set(axes if op.kind == "GlobalAveragePool" else _reduced(op, len(data.shape)))
+    output = tuple(1 if axis in chosen else size[axis - 2] for axis in axes)
+    return Spatial(op, data, size, output, work=prod(size))
+
+
+def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
+    data, geometry = operand(op), pool_geometry(op)
+    if geometry is None:
+        raise NoMatch("the window of the AveragePool depends on a size that is not known")
+    ceil_mode = bool(op.attributes.get("ceil_mode", 0))
+    include = bool(op.attributes.get("count_include_pad", 0))
+    output = pooled_size(geometry, size, ceil_mode=ceil_mode)
+    work = prod(output) * prod(geometry.kernel)
+    if min(output) < 1:
+        raise NoMatch("the AveragePool has no output at its size")
+    # A named dim is worth no fixed size: what holds has to hold for every size.
+    spatial = sizes(data.shape, geometry.ndim)
+    vanishes = any(
+        n is None and pooled_size(geometry, (1,) * geometry.ndim, ceil_mode=ceil_mode)[axis] < 1
+        for axis, n in enumerate(spatial)
+    )
+    if keeps_ones(geometry, spatial, ceil_mode=ceil_mode, include_pad=include):
+        return Spatial(op, data, size, output, work, may_vanish=vanishes)
+    whole = fixed(spatial)
+    # Shape inference and onnxruntime's kernel disagree on some windows of ceil_mode and of auto_pad
+    # with dilations: a map would fit only one of them.
+    certain = fixed(sizes(op.result.shape, geometry.ndim)) == output
+    if str(op.attributes.get("auto_pad", "")).startswith("SAME") and max(geometry.dilations) > 1:
+        certain = False
+    if whole is None or not certain:
+        unknown = "the AveragePool counts padding, and the size of its result is not known"
+        return Spatial(op, data, size, output, work, unknown=unknown, may_vanish=vanishes)
+    shares = shares_of_ones(geometry, whole, ceil_mode=ceil_mode, include_pad=include)
+    return Spatial(op, data, size, output, work, shares)
+
+
+def _reduced(op: Op, rank: int) -> set[int]:
+    """The axes of a ReduceMean that keeps them; declines where it takes more than spatial ones."""
+    axes = constant_ints(op, 1, "axes")
+    if not op.attributes.get("keepdims", 1) or not axes:
+        raise NoMatch
+    chosen = {axis % rank for axis in axes}
+    if min(chosen) < 2:
+        raise NoMatch
+    return chosen
