@@ -14,7 +14,10 @@ from convc.graph import Graph
 from convc.ir import Attribute, Dim, Value
 from convc.onnx_io import from_bytes, to_bytes
 from convc.rewrite import Rule
-from passes.commute_linear import CommuteLinear, concat, pool, resize
+from passes.commute_linear import CommuteLinear
+from passes.commute_linear.concat import rules as concat_rules
+from passes.commute_linear.pool import rules as pool_rules
+from passes.commute_linear.resize import rules as resize_rules
 from tests.affine_strategies import add_link, spread
 from tests.strategies import copied, finished, layer, new_graph, seeds
 
@@ -27,7 +30,7 @@ class Alone(CommuteLinear):
     """The pass without the rules for layouts and strides, which would add reasons of their own."""
 
     def rules(self) -> Sequence[Rule]:
-        return [*pool.rules(), *resize.rules(), *concat.rules()]
+        return [*pool_rules(), *resize_rules(), *concat_rules()]
 
 
 @dataclass(frozen=True)
