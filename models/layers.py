@@ -20,6 +20,32 @@ def repvgg_block(net: Network) -> None:
     net.output(net.node("Relu", "relu", [total]))
 
 
+def pointwise_then_pool(net: Network) -> None:
+    """A 1x1 conv and a 2x2 average pool, as between two blocks of a DenseNet."""
+    x = net.conv("narrow", net.input(1, 32, 16, 16), net.kernel(16, 32, 1, 1), net.vector(16))
+    net.output(net.node("AveragePool", "pool", [x], kernel_shape=[2, 2], strides=[2, 2]))
+
+
+def nhwc_island(net: Network) -> None:
+    """Sigmoid and a scale on channels last between two convs, as TensorFlow exports them."""
+    x = net.conv("first", net.input(1, 4, 12, 12), net.kernel(8, 4, 3, 3), pads=SAME3)
+    x = net.node("Transpose", "to_last", [x], perm=[0, 2, 3, 1])
+    x = net.node("Sigmoid", "gate", [x])
+    x = net.node("Mul", "scale", [x, net.constant("scale.operand", net.vector(8, 0.5, 2))])
+    x = net.node("Transpose", "to_first", [x], perm=[0, 3, 1, 2])
+    net.output(net.conv("second", x, net.kernel(4, 8, 3, 3), pads=SAME3))
+
+
+def dead_filters(net: Network) -> None:
+    """Half of the filters between two convs are zero: constant channels behind the Relu."""
+    kernel, bias = net.kernel(32, 3, 3, 3), net.vector(32)
+    kernel[::2] = 0
+    bias[::2] = 0
+    x = net.conv("first", net.input(1, 3, 16, 16), kernel, bias, pads=SAME3)
+    x = net.node("Relu", "relu", [x])
+    net.output(net.conv("second", x, net.kernel(8, 32, 3, 3), net.vector(8), pads=SAME3))
+
+
 def conv_norm_relu(net: Network) -> None:
     """Conv, BatchNormalization, Relu."""
     x = net.input(1, 3, 20, 20)
@@ -167,6 +193,9 @@ def redundant_ops(net: Network) -> None:
 
 MODELS: tuple[Callable[[Network], None], ...] = (
     repvgg_block,
+    pointwise_then_pool,
+    nhwc_island,
+    dead_filters,
     conv_norm_relu,
     norm_conv,
     norm_conv_dynamic,

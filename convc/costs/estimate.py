@@ -35,7 +35,7 @@ NARROW: Mapping[int, float] = MappingProxyType({1: 0.05, 2: 0.08, 4: 0.15, 8: 0.
 """Part of the peak by the channels of a group."""
 DEPTHWISE = 0.25
 """Part of the peak of one filter a channel; outside the blocked layout `NARROW` holds."""
-COLUMNS = 12e9
+COLUMNS = 20e9
 """Bytes per second of the column matrix of a transposed convolution."""
 
 SLOW: Mapping[str, float] = MappingProxyType(

@@ -59,10 +59,9 @@ class Chain:
         return self.constant(self.rng.standard_normal(shape).astype(np.float32) / np.sqrt(fan))
 
     def constant(self, array: np.ndarray[Any, Any]) -> str:
-        """A constant of any dtype."""
+        """A constant, in float32."""
         name = f"w{len(self.weights)}"
-        array = array if array.dtype == np.int64 else array.astype(np.float32)
-        self.weights.append(numpy_helper.from_array(array, name))
+        self.weights.append(numpy_helper.from_array(array.astype(np.float32), name))
         return name
 
     def conv(self, outputs: int, inputs: int, *kernel: int, **attributes: Any) -> str:
