@@ -27,7 +27,7 @@ from convc.version import __version__
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},"
     "choose(fuse-convs,merge-branches{kinds=sums},commute-linear,lower-to-conv2d),"
-    "prune-dead-channels,flush-subnormals,simplify"
+    "flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
