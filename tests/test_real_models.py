@@ -8,11 +8,20 @@ import pytest
 
 import convc
 from convc.cli import main
+from convc.concrete import resolve_shapes
+from convc.costs.estimate import estimate
+from convc.graph import Graph
 from convc.onnx_io import from_bytes, load, to_bytes
 from tests.conftest import real_models
 from tests.real_models import cut_down, sizes_of
 
 NO_MODELS = "no folder of real models (set CONVC_SHARED)"
+
+
+def expected(graph: Graph) -> float:
+    """Seconds that all ops of known cost are expected to take."""
+    resolve_shapes(graph)
+    return sum(estimate(graph, op) or 0.0 for op in graph.ops() if not op.is_boundary)
 
 
 @pytest.mark.skipif(not real_models(), reason=NO_MODELS)
@@ -21,11 +30,10 @@ def test_default_pipeline(model: Path, tmp_path: Path) -> None:
     model = cut_down(model, tmp_path, size=24)
     result = convc.optimize(model, sizes=sizes_of(model))
     assert result.verdict.good, result.comparison
-    before, after = result.before, result.after
-    assert after.macs <= before.macs
-    # An Add of a scalar becomes one bias value a channel, a small constant is written out.
-    assert after.params <= before.params * 1.01 + 64
-    assert after.ops <= before.ops
+    # Counts may grow where the runtime is faster for it: channels that fill the blocks, kernels of
+    # four phases instead of one. What it is expected to take does not.
+    assert expected(result.graph) <= expected(load(model, sizes_of(model)))
+    assert result.after.params <= result.before.params * 1.5 + 64
     original, rewritten = load(model), from_bytes(to_bytes(result.graph))
     assert rewritten.output_names == original.output_names
     assert [v.name for v in rewritten.inputs] == [v.name for v in original.inputs]
