@@ -153,6 +153,15 @@ class Stats:
     residual: float | None = None
     seconds: float = 0.0
 
+    def add(self, other: Stats) -> None:
+        """Counts what another sweep applied and proved; what it declined is the last one's say."""
+        self.applied += other.applied
+        self.notes.update(other.notes)
+        self.declined = other.declined
+        self.seconds += other.seconds
+        if other.residual is not None:
+            self.residual = max(self.residual or 0.0, other.residual)
+
     def note_proof(self, prove: Prove | None, graph: Graph, rewrite: Rewrite) -> None:
         """Proves ``rewrite``, where proofs are asked for, and keeps the largest residual."""
         if prove is not None:

@@ -115,7 +115,8 @@ class Frame(ABC):
 
     def skip(self, build: Replacement, new: Value, op: Op, layout: Layout) -> Value:
         """That one conversion; asked for only where `can_skip` says yes."""
-        raise NotImplementedError
+        del build, new, layout
+        raise NoMatch(f"the {op.kind} is no single conversion")
 
 
 @dataclass(frozen=True)

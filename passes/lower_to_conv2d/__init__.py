@@ -132,11 +132,6 @@ class LowerToConv2d(Pass):
         total = Stats()
         while True:
             stats = super().run(graph, context)
-            total.applied += stats.applied
-            total.notes.update(stats.notes)
-            total.seconds += stats.seconds
-            total.declined = stats.declined
-            if stats.residual is not None:
-                total.residual = max(total.residual or 0.0, stats.residual)
+            total.add(stats)
             if not stats.applied:
                 return total

@@ -99,8 +99,5 @@ def _erase_unused(graph: Graph, total: Stats) -> None:
 
 
 def _add(total: Stats, stats: Stats) -> Stats:
-    total.applied += stats.applied
-    total.notes.update(stats.notes)
-    if stats.residual is not None:
-        total.residual = max(total.residual or 0.0, stats.residual)
+    total.add(stats)
     return stats
