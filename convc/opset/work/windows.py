@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from types import MappingProxyType
 
-from convc.algebra.geometry import ConvGeometry
+from convc.algebra.geometry import ConvGeometry, Geometry
 from convc.conv import conv_geometry, group_of, pool_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Op
@@ -43,29 +43,24 @@ def transpose_sweeps(graph: Graph, op: Op) -> tuple[Sweep, ...] | None:
     geometry = transpose_geometry(at_sizes(graph, op))
     if shape is None or result is None or geometry is None:
         return None
-    axes = zip(
-        shape[2:],
-        geometry.kernel,
-        geometry.strides,
-        geometry.dilations,
-        geometry.pads_begin,
-        result[2:],
-        strict=True,
-    )
-    return tuple(Sweep(*axis) for axis in axes)
+    return _axes(shape[2:], geometry, result[2:])
 
 
 def _sweeps(graph: Graph, op: Op, geometry: ConvGeometry | None) -> tuple[Sweep, ...] | None:
     shape, result = shape_of(graph, op), graph.concrete_shape(op.result)
     if shape is None or result is None or geometry is None:
         return None
+    return _axes(result[2:], geometry, shape[2:])
+
+
+def _axes(windows: Sequence[int], geometry: Geometry, size: Sequence[int]) -> tuple[Sweep, ...]:
     axes = zip(
-        result[2:],
+        windows,
         geometry.kernel,
         geometry.strides,
         geometry.dilations,
         geometry.pads_begin,
-        shape[2:],
+        size,
         strict=True,
     )
     return tuple(Sweep(*axis) for axis in axes)
