@@ -18,6 +18,14 @@ from tests.real_models import cut_down, sizes_of
 NO_MODELS = "no folder of real models (set CONVC_SHARED)"
 
 
+COUNTS_GROW = {
+    "conv3d_brainchop_meshnet_30_3class": "channels padded to whole blocks, slices stacked",
+    "det_yolox_nano": "a conv on a Concat split in two: fewer MACs, more ops",
+    "lowlight_agllnet_256x256": "padding of transposed convs counts, phases have kernels each",
+}
+"""Where the runtime is faster for it, and why."""
+
+
 def expected(graph: Graph) -> float:
     """Seconds that all ops of known cost are expected to take."""
     resolve_shapes(graph)
@@ -30,10 +38,13 @@ def test_default_pipeline(model: Path, tmp_path: Path) -> None:
     model = cut_down(model, tmp_path, size=24)
     result = convc.optimize(model, sizes=sizes_of(model))
     assert result.verdict.good, result.comparison
-    # Counts may grow where the runtime is faster for it: channels that fill the blocks, kernels of
-    # four phases instead of one. What it is expected to take does not.
+    before, after = result.before, result.after
     assert expected(result.graph) <= expected(load(model, sizes_of(model)))
-    assert result.after.params <= result.before.params * 1.5 + 64
+    if model.stem not in COUNTS_GROW:
+        assert after.macs <= before.macs
+        # An Add of a scalar becomes one bias value a channel, a small constant is written out.
+        assert after.params <= before.params * 1.01 + 64
+        assert after.ops <= before.ops
     original, rewritten = load(model), from_bytes(to_bytes(result.graph))
     assert rewritten.output_names == original.output_names
     assert [v.name for v in rewritten.inputs] == [v.name for v in original.inputs]

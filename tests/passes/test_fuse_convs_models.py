@@ -92,6 +92,8 @@ def chosen(graph: Graph) -> int:
     (report,) = Pipeline.parse("choose(fuse-convs)").run(after, Context(prove=prove))
     after.verify()
     now = size_of(after, after.ops())
+    # chain_strided has 40 % fewer MACs for 64 % more of its few weights.
+    assert now.params <= before.params or (now.macs or 0) < (before.macs or 0)
     assert before.macs is None or (now.macs is not None and now.macs <= before.macs)
     return report.stats.applied
 
