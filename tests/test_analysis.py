@@ -9,9 +9,10 @@ import pytest
 
 import convc
 from convc.analysis import Cost
-from convc.clock import _moved
+from convc.clock import _bound, _moved
 from convc.costs.report import OpCost, Report, report
 from convc.errors import UsageError
+from convc.machine import Machine
 from tests.conftest import ROOT
 from tests.tiny import FLOAT, IMAGE, STRING, graph_of, kernel, model, node, write
 
@@ -323,6 +324,11 @@ def test_ops_that_kernels_share_are_bounded_once() -> None:
     weights = {"w": kernel(1, 4, 4, 1, 1)}
     group = report(graph_of(model(nodes, weights)))
     assert moved_by(group) == x + 4 * 16 + x
+    machine = Machine("one", 1, "none", 0.5, ((1, 1.0),), None, None, None, 16, 32)
+    found = _bound(group, group.ops, machine)
+    assert found is not None
+    # 480 outputs, 4 multiplications and 3 additions each, once; one operation a second.
+    assert found.compute == 480 * 7 + 480 + 480
     silu = report(graph_of(model([node("Sigmoid", "x", "s"), node("Mul", "x s", "y")])))
     assert moved_by(silu) == 2 * x
     views = [node("Relu", "x", "r"), node("Flatten", "r", "f"), node("Tanh", "f", "y")]
