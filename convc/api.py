@@ -16,13 +16,14 @@ from convc.feeds import Case, Data, as_cases, data_sizes
 from convc.graph import Graph
 from convc.instruments import Progress, passes_of, write_reproducer
 from convc.judge import Verdict
+from convc.latency import Made, optimize_by_clock, signed
 from convc.model_files import TEXT, load, read_text
 from convc.onnx_io import LARGEST_FILE, to_bytes, weight_bytes
-from convc.pipeline import Context, Instrument, PassError, PassReport, Pipeline
+from convc.pipeline import Choose, Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
 from convc.runtime import Model, Settings, newest_opset, version
 from convc.sizes import load_runnable
-from convc.version import __version__
+from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},"
@@ -30,6 +31,14 @@ DEFAULT_PIPELINE = (
     "flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
+
+TUNED_PIPELINE = (
+    "simplify,fold-affine{border=decline copy-shared=false},"
+    "choose(fuse-convs,merge-branches,commute-linear,lower-to-conv2d,lower-to-winograd,"
+    "lower-to-gemm,block-diagonal,lower-activations),"
+    "flush-subnormals,simplify"
+)
+"""The same where the clock chooses: it can tell which of more rewrites pay."""
 
 Verify = Literal["off", "model", "each"]
 Say = Callable[[str], None]
@@ -48,6 +57,8 @@ class Result:
         comparison: how the two compare; None where that was switched off.
         culprit: the pass found guilty where they differ.
         reproducer: the file that reproduces it, where one was asked for.
+        tuning: what the clock was asked; None where counts chose.
+        measured: the result against the original on the clock; None where that was not asked.
     """
 
     graph: Graph
@@ -58,6 +69,8 @@ class Result:
     comparison: Comparison | None
     culprit: str = ""
     reproducer: Path | None = None
+    tuning: Tuning | None = None
+    measured: Measured | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -78,7 +91,9 @@ def optimize(
     keep_initializer_inputs: bool = False,
     threads: int | None = None,
     provider: str = "CPU",
+    budget: float = BUDGET,
     on_progress: Say | None = None,
+    on_budget: Callable[[float], None] | None = None,
     instruments: Sequence[Instrument] = (),
     reproducer: Path | None = None,
 ) -> Result:
@@ -88,7 +103,8 @@ def optimize(
         model: path of an ONNX file, or a graph (which is not changed).
         passes: a pipeline or its text; by default the one that an .mlir file says it is meant
             for, else `DEFAULT_PIPELINE`.
-        objective: what ``choose(...)`` lowers.
+        objective: what ``choose(...)`` lowers. With ``latency`` the clock is asked, and by default
+            the result is the model as it came where it is not clearly faster than that.
         data: inputs to verify on, besides those that are made up: a dict of arrays by input name,
             a list of such dicts, or the path of an .npz, an .npy or a folder of these.
         sizes: sizes for open dims, by name, at which the model is costed and verified.
@@ -97,9 +113,11 @@ def optimize(
             well; ``off`` does neither.
         seed: of the made-up inputs.
         keep_initializer_inputs: keep weights that are also graph inputs as inputs.
-        threads: of the sessions that verify; by default the physical cores.
-        provider: onnxruntime's execution provider that verifies.
+        threads: of the sessions that verify and are timed; by default the physical cores.
+        provider: onnxruntime's execution provider that verifies and is timed.
+        budget: seconds that asking the clock may take.
         on_progress: called with a few words on what is being done.
+        on_budget: called with the part of the budget that is used, from 0 to 1.
         instruments: watch the passes.
         reproducer: where the graph before a pass that raises, or whose result differs, is saved
             together with the passes that were still to run; ``convc optimize`` takes that file.
@@ -109,31 +127,43 @@ def optimize(
     """
     say = on_progress or (lambda _: None)
     say("reading")
-    if verify == "off" and not isinstance(model, Graph) and data is None:
+    blind = verify == "off" and objective != "latency"
+    if blind and not isinstance(model, Graph) and data is None:
         # What need not run need not be tried: onnxruntime is not even loaded.
         original = load(model, sizes, keep_initializer_inputs=keep_initializer_inputs)
         cases: list[Case] = []
     else:
         original, cases = _read(model, data, dict(sizes or {}), keep_initializer_inputs)
         _check_opset(original)
-    pipeline = passes if isinstance(passes, Pipeline) else Pipeline.parse(_text(model, passes))
+    by_default = passes is None
+    text = passes if isinstance(passes, Pipeline) else _text(model, passes, objective)
+    pipeline = text if isinstance(text, Pipeline) else Pipeline.parse(text)
     prover = partial(prove, seed=seed) if verify == "each" else None
-    context = Context(objective, prover)
-    graph = original.clone()
-    try:
-        reports = pipeline.run(graph, context, [Progress(say), *instruments])
-    except PassError as error:
-        saved = _reproduce(reproducer, original, pipeline, error.number, context)
-        hint = "" if saved is None else f"; to reproduce: {saved}"
-        raise type(error)(error.number, f"{error}{hint}") from error
-    graph.verify()
+    settings = Settings(threads=threads, provider=provider)
+    watching = [Progress(say), *instruments]
+    if objective == "latency":
+        source = _source(model, original)
+        feeds = cases[0].feeds if cases else None
+        tuner = Tuner(
+            settings, budget, Store(), feeds=feeds, finish=_rest(pipeline), say=say,
+            on_budget=on_budget,
+        )  # fmt: skip
+        context = Context("macs", prover, tuner)
+        attempt = partial(_attempt, original, pipeline, context, watching, reproducer)
+        made = optimize_by_clock(original, source, tuner, attempt, may_refuse=by_default)
+    else:
+        context = Context(objective, prover)
+        made = Made(*_attempt(original, pipeline, context, watching, reproducer))
+    graph = made.graph
     before = summarise(_with_types_of(original, graph))
-    result = Result(_signed(graph, pipeline), pipeline, reports, before, summarise(graph), None)
+    result = Result(
+        graph, pipeline, made.reports, before, summarise(graph), None,
+        tuning=made.tuning, measured=made.measured,
+    )  # fmt: skip
     if verify == "off":
         return result
     say("verifying")
     first = Subject(_source(model, original), original)
-    settings = Settings(threads=threads, provider=provider)
 
     def against(changed: Graph) -> Comparison:
         other = Subject(_serialised(changed), changed)
@@ -209,12 +239,42 @@ def _check_opset(graph: Graph) -> None:
         )
 
 
-def _text(model: str | Path | Graph, passes: str | None) -> str:
+def default_pipeline(objective: Objective) -> str:
+    """The text of the pipeline that runs where none is given."""
+    return TUNED_PIPELINE if objective == "latency" else DEFAULT_PIPELINE
+
+
+def _text(model: str | Path | Graph, passes: str | None, objective: Objective) -> str:
     if passes is not None:
         return passes
     if not isinstance(model, Graph) and Path(model).suffix == TEXT:
-        return passes_of(read_text(Path(model))) or DEFAULT_PIPELINE
-    return DEFAULT_PIPELINE
+        return passes_of(read_text(Path(model))) or default_pipeline(objective)
+    return default_pipeline(objective)
+
+
+def _rest(pipeline: Pipeline) -> Callable[[Graph], object]:
+    """What a pipeline does after its last choice: it belongs to what is timed."""
+    last = max((i for i, item in enumerate(pipeline.passes) if isinstance(item, Choose)), default=0)
+    return Pipeline(pipeline.passes[last + 1 :]).run
+
+
+def _attempt(
+    original: Graph,
+    pipeline: Pipeline,
+    context: Context,
+    watching: Sequence[Instrument],
+    reproducer: Path | None,
+) -> tuple[Graph, Sequence[PassReport]]:
+    """The graph after the pipeline, signed; ``original`` is not changed."""
+    graph = original.clone()
+    try:
+        reports = pipeline.run(graph, context, watching)
+    except PassError as error:
+        saved = _reproduce(reproducer, original, pipeline, error.number, context)
+        hint = "" if saved is None else f"; to reproduce: {saved}"
+        raise type(error)(error.number, f"{error}{hint}") from error
+    graph.verify()
+    return signed(graph, pipeline), reports
 
 
 def _source(model: str | Path | Graph, graph: Graph) -> Model:
@@ -264,14 +324,6 @@ def _with_types_of(original: Graph, rewritten: Graph) -> Graph:
             if copy.concrete_shape(result) is None and result.name in found:
                 result.type = found[result.name]
     return copy
-
-
-def _signed(graph: Graph, pipeline: Pipeline) -> Graph:
-    """Says in the model's metadata what was done, and by which version."""
-    graph.header = graph.header.with_metadata(
-        {"convc.version": __version__, "convc.passes": str(pipeline)}
-    )
-    return graph
 
 
 def _find_culprit(

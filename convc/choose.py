@@ -1,4 +1,4 @@
-"""Which rewrites pay. By count here; the clock will join in this file.
+"""Which rewrites pay, by count. `convc.tuning` asks the clock, and this where there is none.
 
 Rewrites named in a pipeline are applied wherever they are legal. Inside ``choose(...)`` they must
 pay: a proposal is taken when it lowers the objective and grows nothing else that costs time.
@@ -15,7 +15,10 @@ from convc.graph import Graph
 from convc.ir import Op
 from convc.rewrite import Rewrite, Select, Size, gain, replaced_ops
 
-Objective = Literal["macs", "params"]
+Counted = Literal["macs", "params"]
+"""Objectives that need no clock."""
+Objective = Literal["latency", Counted]
+"""What ``choose(...)`` lowers."""
 
 MARGIN = 0.1
 """Part of a region's estimated time from which on the estimate decides against the counts."""
@@ -35,7 +38,7 @@ class Gain:
         return self.before - self.after
 
 
-def by_count(objective: Objective) -> Select:
+def by_count(objective: Counted) -> Select:
     """The choice without a clock: deterministic.
 
     A proposal pays when either
@@ -50,7 +53,7 @@ def by_count(objective: Objective) -> Select:
     """
 
     def select(graph: Graph, proposals: Sequence[Rewrite]) -> Rewrite | None:
-        gains = [(_gain(graph, proposal), i) for i, proposal in enumerate(proposals)]
+        gains = [(weigh(graph, proposal), i) for i, proposal in enumerate(proposals)]
         paying = [
             (_order(found, objective), i)
             for found, i in gains
@@ -61,7 +64,7 @@ def by_count(objective: Objective) -> Select:
     return select
 
 
-def _gain(graph: Graph, rewrite: Rewrite) -> Gain | None:
+def weigh(graph: Graph, rewrite: Rewrite) -> Gain | None:
     """What a rewrite saves; None where a size is not known."""
     saved = gain(graph, rewrite)
     old = _seconds(graph, replaced_ops(graph, rewrite))
@@ -77,7 +80,7 @@ def _seconds(graph: Graph, ops: Iterable[Op]) -> float | None:
     return sum(known) if len(known) == len(times) else None
 
 
-def _pays(found: Gain, objective: Objective) -> bool:
+def _pays(found: Gain, objective: Counted) -> bool:
     saved = found.size
     if (saved.macs or 0) < 0 or saved.params < 0:
         # What fewer calls save is no reason to compute more: in a larger network it is nothing.
@@ -90,7 +93,7 @@ def _pays(found: Gain, objective: Objective) -> bool:
     )
 
 
-def _order(found: Gain, objective: Objective) -> tuple[float, float, int]:
+def _order(found: Gain, objective: Counted) -> tuple[float, float, int]:
     if objective == "params":
         return found.size.params, found.seconds, found.size.ops
     return found.seconds, found.size.params, found.size.ops

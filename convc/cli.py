@@ -14,7 +14,7 @@ from typing import NoReturn
 from convc.errors import ConvcError, ProofError
 from convc.version import __version__
 
-COMMANDS = ("optimize", "verify", "cost", "bench", "print", "passes")
+COMMANDS = ("optimize", "verify", "cost", "bench", "print", "passes", "cache")
 
 
 LARGEST_FACTOR = 1e6
@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_cost(commands.add_parser("cost", help="count what a model costs, and time it"))
     _add_bench(commands.add_parser("bench", help="time models against each other"))
     _add_print(commands.add_parser("print", help="print a model as MLIR text"))
+    cache = commands.add_parser("cache", help="show or clear what was measured on this machine")
+    cache.add_argument("--clear", action="store_true", help="forget it all")
+    cache.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     passes = commands.add_parser("passes", help="list the passes, or show one")
     passes.add_argument("name", nargs="?", metavar="NAME", help="a pass, or default")
     return parser
@@ -112,8 +115,8 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--passes", metavar="TEXT", help="pipeline (see: convc passes default)")
     parser.add_argument(
-        "--objective", choices=("macs", "params", "latency"), default="macs",
-        help="what a rewrite must lower; macs by default, latency is not built yet",
+        "--objective", choices=("latency", "macs", "params"), default="latency",
+        help="what a rewrite must lower: the time on this machine (default), or a count",
     )  # fmt: skip
     parser.add_argument(
         "--max-error", default="0", metavar="0|safe|balanced",
@@ -124,6 +127,10 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", choices=("off", "model", "each"), default="model",
         help="compare the models (default), prove each rewrite as well, or neither",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=_seconds, default=60.0, metavar="S",
+        help="seconds that asking the clock may take (60)",
     )  # fmt: skip
     parser.add_argument("--timing", action="store_true", help="show the time of each pass")
     parser.add_argument(

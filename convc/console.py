@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
@@ -26,6 +27,12 @@ STYLES = {
 }
 
 Row = tuple[str, ...]
+
+PLAIN_ROOM, BAR_ROOM = 14, 56
+"""Characters of a line that a spinner and the time take, without and with a bar."""
+
+LONGEST_TEXT = 48
+"""Characters of a pass's text in a summary; the JSON has all."""
 
 NARROWEST = 12
 """Characters that names and words keep in any case."""
@@ -50,16 +57,50 @@ def make_stdout() -> Console:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What long work says of itself.
+
+    Attributes:
+        say: takes a few words on the current step.
+        part: takes how much of a budget is used, from 0 to 1.
+    """
+
+    say: Callable[[str], None]
+    part: Callable[[float], None]
+
+
 @contextmanager
-def progress(console: Console, title: str, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner with the current step, only where a person looks at a terminal."""
+def progress(console: Console, title: str, quiet: bool) -> Iterator[Steps]:
+    """A spinner with the current step, only where a person looks at a terminal.
+
+    Where a budget is being used a bar shows how much of it.
+    """
     if quiet or not console.is_terminal:
-        yield lambda _: None
+        yield Steps(lambda _: None, lambda _: None)
         return
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title)
-        yield lambda step: bar.update(task, description=f"{title}: {step}")
+    with_bar = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    plain = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*plain, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+
+        def show(step: str, room: int) -> None:
+            bar.update(task, description=shorten_end(f"{title}: {step}", console.width - room))
+
+        step = ""
+
+        def say(text: str) -> None:
+            nonlocal step
+            step = text
+            bar.columns = plain
+            show(step, PLAIN_ROOM)
+
+        def part(used: float) -> None:
+            bar.columns = with_bar
+            show(step, BAR_ROOM)
+            bar.update(task, completed=used)
+
+        yield Steps(say, part)
 
 
 @contextmanager
@@ -146,6 +187,12 @@ def shorten(text: str, width: int) -> str:
     return f"{kind} …{name[-room:]}" if room > 3 else text[: width - 1] + "…"
 
 
+def shorten_end(text: str, width: int) -> str:
+    """A text of at most ``width`` characters; what is too much goes from its end."""
+    width = max(width, NARROWEST)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def human(number: float) -> str:
     """A count in at most five characters: 11.6 G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -161,6 +208,7 @@ def show_result(console: Console, title: str, result: Result, target: str) -> No
     for line in done or ["nothing to rewrite: the model is as it was"]:
         console.print("  " + line)
     _show_declined(console, result.reports)
+    _show_clock(console, result)
     comparison = result.comparison
     if comparison is None:
         console.print("  not verified (--verify off)")
@@ -196,6 +244,25 @@ def _costs(title: str, before: Summary, after: Summary) -> Table:
     return made
 
 
+def _show_clock(console: Console, result: Result) -> None:
+    """How much faster, how sure, and what the clock was asked for it."""
+    if result.measured is not None:
+        found = result.measured.ratio
+        style = "green" if result.measured.faster else "yellow"
+        line = Text("  ") + Text(f"{found.ratio:.2f}× as fast", style=style)
+        console.print(
+            line + f" (95 %: {found.low:.2f} to {found.high:.2f}): "
+            f"{1e3 * result.measured.before:.2f} → {1e3 * result.measured.after:.2f} ms"
+        )
+    if result.tuning is not None:
+        asked = f"{result.tuning.timed} comparisons timed"
+        if result.tuning.remembered:
+            asked += f", {result.tuning.remembered} remembered"
+        console.print(Text(f"  {asked}, {result.tuning.seconds:.0f} s", style="dim"))
+        for note in result.tuning.notes:
+            console.print(Text(f"  note: {note}"))
+
+
 def _pass_line(report: PassReport) -> str:
     notes = ", ".join(
         f"{note} ({count})" if count > 1 else note
@@ -204,12 +271,21 @@ def _pass_line(report: PassReport) -> str:
     )
     more = len([note for note in report.stats.notes if note]) - 4
     tail = f", {more} more kinds" if more > 0 else ""
-    return f"{report.text}: {report.stats.applied} rewrites" + (f": {notes}{tail}" if notes else "")
+    done = f"{_short(report.text)}: {report.stats.applied} rewrites"
+    return done + (f": {notes}{tail}" if notes else "")
+
+
+def _short(text: str) -> str:
+    """A pass's text; of a long one its name only."""
+    name, bracket, _ = text.partition("(" if text.startswith("choose(") else "{")
+    return (
+        text if len(text) <= LONGEST_TEXT else f"{name}{bracket}…{')' if bracket == '(' else '}'}"
+    )
 
 
 def _show_declined(console: Console, reports: Sequence[PassReport]) -> None:
     listed = [
-        (count, report.text, reason)
+        (count, _short(report.text), reason)
         for report in reports
         for reason, count in report.stats.declined.items()
     ]

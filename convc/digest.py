@@ -22,15 +22,18 @@ CHUNK = 1 << 16
 """Elements hashed at a time of arrays whose bytes do not lie in one row."""
 
 
-def graph_digest(graph: Graph) -> str:
+def graph_digest(graph: Graph, *, values: bool = True) -> str:
     """The digest of a graph, as hexadecimal digits.
 
     Equal for graphs that differ only in names (of ops, values and dims), doc strings, metadata
     and the order in which ops were added; different where a kind, an attribute, an operand, a
     weight, the dtype or shape of an input or weight, the size of an open dim, the order of inputs
     or outputs, the version of an operator set, or the number of equal ops differs.
+
+    Without ``values`` only what changes the speed counts of a weight of floats: its dtype, its
+    shape, and whether it is all zero or holds subnormal numbers.
     """
-    digests = op_digests(graph)
+    digests = op_digests(graph, _Arrays() if values else _Shapes())
     parts = [digests[graph.output], *sorted(digests.values())]
     opsets = sorted(graph.header.opsets.items())
     # The ops of other domains may be functions of the model, which are in its shell.
@@ -39,9 +42,9 @@ def graph_digest(graph: Graph) -> str:
     return _hash(_encode((repr(opsets), _Raw(shell), *map(_Raw, parts)))).hex()
 
 
-def op_digests(graph: Graph) -> dict[Op, bytes]:
+def op_digests(graph: Graph, arrays: _Arrays | None = None) -> dict[Op, bytes]:
     """The digest of each op. Weights are read once, where several ops share one, too."""
-    arrays = _Arrays()
+    arrays = arrays or _Arrays()
     boundary = _inputs(graph, arrays)
     digests: dict[Op, bytes] = {}
     for op in graph.ops():
@@ -105,14 +108,38 @@ class _Arrays:
         key = (place["data"][0], array.dtype, array.shape, place["strides"])
         if key not in self._known:
             head = _encode(("array", str(array.dtype), array.shape))
-            self._known[key] = _hash([*head, *_bytes_of(array)])
+            self._known[key] = _hash([*head, *self._content(array)])
         return self._known[key]
+
+    def _content(self, array: Array) -> Iterable[Any]:
+        return _bytes_of(array)
 
     def plain(self, value: Attribute) -> Any:
         """An attribute as plain data."""
         if isinstance(value, np.ndarray):
             return _Raw(self.digest(value))
         return _Raw(value.payload) if isinstance(value, Opaque) else value
+
+
+class _Shapes(_Arrays):
+    """Arrays of floats by what of their values changes the speed of a product with them."""
+
+    def _content(self, array: Array) -> Iterable[Any]:
+        facts = speed_facts(array)
+        return _bytes_of(array) if facts is None else _encode(facts)
+
+
+def speed_facts(array: Array) -> tuple[int, int] | None:
+    """Of floats: whether all are zero, and whether some are subnormal; None for anything else."""
+    if array.dtype.kind != "f" or array.size <= 1:
+        return None
+    smallest = np.finfo(array.dtype).smallest_normal
+    zero, subnormal = True, False
+    for start in range(0, array.size, CHUNK):
+        part = np.abs(array.reshape(-1)[start : start + CHUNK])
+        zero &= not part.any()
+        subnormal |= bool(((part > 0) & (part < smallest)).any())
+    return int(zero), int(subnormal)
 
 
 def _bytes_of(array: Array) -> Iterator[Any]:

@@ -339,14 +339,17 @@ class Graph:
         output_types: Sequence[Type] = (),
         *,
         keep_dead: bool = False,
+        copies: dict[Value, Value] | None = None,
     ) -> Graph:
         """The part of the graph that computes ``outputs`` from ``inputs``, as a graph of its own.
+
+        A dict ``copies`` is filled with the part's value for each value of this graph.
 
         Raises InvalidGraphError where that part needs a graph input that is not in ``inputs``.
         """
         part = Graph(self.header, self.sizes)
         part._dims = self._dims
-        copies: dict[Value, Value] = {}
+        copies = {} if copies is None else copies
         for value in inputs:
             if value.op.is_boundary:
                 _copy_op(part, value.op, copies)

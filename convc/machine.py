@@ -147,6 +147,12 @@ def processor() -> str:
     return name or platform.processor() or platform.machine() or "unknown"
 
 
+def features() -> str:
+    """The processor's flags, as the system tells them: the runtime picks its kernels by these."""
+    entries = _cpuinfo()
+    return entries.get("flags", "") or entries.get("Features", "")
+
+
 def vectors() -> tuple[int, int]:
     """Floats in a vector register, and how many of these there are."""
     flags = set(_cpuinfo().get("flags", "").split())

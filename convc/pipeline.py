@@ -11,13 +11,20 @@ from importlib.metadata import entry_points
 from time import perf_counter
 from typing import ClassVar, Protocol
 
-from convc.choose import Objective, by_count
+from convc.choose import Counted, by_count
 from convc.errors import ConvcError, ProofError, UsageError
 from convc.graph import Graph
 from convc.options import make, near, print_options
 from convc.rewrite import Prove, Rewrite, Rule, Select, Size, Stats, first, propose, size_of, sweep
 
 ENTRY_POINTS = "convc.passes"
+
+
+class Chooser(Protocol):
+    """Chooses among proposals by more than counts; see `convc.tuning`."""
+
+    def choose(self, graph: Graph, rules: Sequence[Rule], text: str, prove: Prove | None) -> Stats:
+        """Rewrites ``graph`` in place; ``text`` names the rules for what is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +34,12 @@ class Context:
     Attributes:
         objective: what ``choose(...)`` lowers.
         prove: proves each proposal before it is applied; None: trust the passes.
+        chooser: chooses instead of counts; None: they do.
     """
 
-    objective: Objective = "macs"
+    objective: Counted = "macs"
     prove: Prove | None = None
+    chooser: Chooser | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,12 @@ class Choose(Pass):
     def run(self, graph: Graph, context: Context | None = None) -> Stats:
         """Applies, at each place, the proposal that lowers the objective most."""
         context = context or Context()
-        return self._timed(graph, context, by_count(context.objective))
+        if context.chooser is None:
+            return self._timed(graph, context, by_count(context.objective))
+        start = perf_counter()
+        stats = context.chooser.choose(graph, self.rules(), str(self), context.prove)
+        stats.seconds = perf_counter() - start
+        return stats
 
     def __str__(self) -> str:
         return f"choose({','.join(str(inner) for inner in self.passes)})"

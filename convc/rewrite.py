@@ -217,7 +217,7 @@ def sweep(
                 reasons[op, -1] = f"not proved: {error}"
                 continue
             changed.update(dict.fromkeys(_apply(graph, chosen)))
-            _let_go(proposals)
+            let_go(proposals)
             stats.applied += 1
             stats.notes[chosen.note] += 1
         # Once a round, not once a change: a value may have as many users as there are changes.
@@ -229,7 +229,7 @@ def sweep(
     return stats
 
 
-def _let_go(proposals: Iterable[Rewrite]) -> None:
+def let_go(proposals: Iterable[Rewrite]) -> None:
     """Drops the weights of proposals that are done with.
 
     Ops and values refer to each other, so they wait for the garbage collector, which counts

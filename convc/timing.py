@@ -75,6 +75,17 @@ def run_of(session: Session, feeds: Feeds) -> Run:
     return run
 
 
+def single_run(session: Session, feeds: Feeds) -> Run:
+    """Times one run of a session in this process, with the caches as they are."""
+
+    def run() -> float:
+        start = perf_counter()
+        session.run(feeds)
+        return perf_counter() - start
+
+    return run
+
+
 @contextmanager
 def in_own_process(model: Model, settings: Settings, feeds: Feeds) -> Iterator[Run]:
     """Times runs in a process of its own, where a session's process-wide flags do hold.

@@ -14,7 +14,7 @@ from convc.tables.cost import show_cost
 def run(args: Namespace) -> int:
     """``convc cost``: what a model costs. Its tables are the answer, so they go to stdout."""
     path = Path(args.model)
-    with progress(make_console(), path.name, args.quiet) as say:
+    with progress(make_console(), path.name, args.quiet) as steps:
         found = cost(
             path,
             backward=args.backward,
@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
             threads=args.threads,
             provider=args.provider,
             seed=args.seed,
-            on_progress=say,
+            on_progress=steps.say,
         )
     if args.json:
         print_json({"input": str(path), **found.as_json()})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from convc.api import Result, optimize
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
@@ -18,19 +19,18 @@ from convc.judge import Verdict
 from convc.model_files import save
 from convc.pipeline import Instrument, Pipeline
 from convc.runtime import provider
+from convc.tuning import Measured
 
 SUFFIX = ".convc.onnx"
 
 
 def run(args: Namespace) -> int:
     """``convc optimize``: rewrites models, one after the other."""
-    if args.objective == "latency":
-        raise UsageError("--objective latency is not built yet; macs (the default) counts instead")
     if args.max_error != "0":
         raise UsageError(
             f"--max-error {args.max_error}: no approximate pass is installed; leave it"
         )
-    if args.verify != "off":
+    if args.verify != "off" or args.objective == "latency":
         provider(args.provider)
     pipeline = None if args.passes is None else Pipeline.parse(args.passes)
     models = _models(args.models)
@@ -61,7 +61,7 @@ def _optimize_one(
     model: Path, target: Path, pipeline: Pipeline | None, args: Namespace
 ) -> tuple[int, dict[str, Any]]:
     console = make_console()
-    with progress(console, model.name, args.quiet) as say:
+    with progress(console, model.name, args.quiet) as steps:
         result = optimize(
             model,
             pipeline,
@@ -74,14 +74,16 @@ def _optimize_one(
             keep_initializer_inputs=args.keep_initializer_inputs,
             threads=args.threads,
             provider=args.provider,
-            on_progress=say,
+            budget=args.budget,
+            on_progress=steps.say,
+            on_budget=steps.part,
             instruments=_instruments(args, model),
             reproducer=None if args.dry_run else target.with_suffix(".reproducer.mlir"),
         )
         refused = result.comparison is not None and result.verdict is Verdict.DIFFERENT
         written = not refused and not args.dry_run
         if written:
-            say("writing")
+            steps.say("writing")
             if _several(args):
                 make_folder(target.parent)
             save(result.graph, target, external_data=args.external_data)
@@ -127,13 +129,23 @@ def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any
             }
             for report in result.reports
         ],
-        "before": result.before.as_json(),
-        "after": result.after.as_json(),
-        "speedup": None,
+        "before": result.before.as_json() | {"latency_ms": _milliseconds(result, "before")},
+        "after": result.after.as_json() | {"latency_ms": _milliseconds(result, "after")},
+        "speedup": None if result.measured is None else result.measured.ratio.ratio,
+        "speedup_interval": None if result.measured is None else _interval(result.measured),
+        "tuning": None if result.tuning is None else asdict(result.tuning),
         "verify": None if result.comparison is None else result.comparison.as_json(),
         "culprit": result.culprit or None,
         "reproducer": None if result.reproducer is None else str(result.reproducer),
     }
+
+
+def _interval(measured: Measured) -> list[float]:
+    return [measured.ratio.low, measured.ratio.high]
+
+
+def _milliseconds(result: Result, side: Literal["before", "after"]) -> float | None:
+    return None if result.measured is None else 1e3 * getattr(result.measured, side)
 
 
 def _models(paths: list[str]) -> list[Path]:

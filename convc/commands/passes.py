@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from inspect import cleandoc
 
-from convc.api import DEFAULT_PIPELINE
+from convc.api import default_pipeline
 from convc.commands.output import DONE
 from convc.options import describe
 from convc.pipeline import Pipeline, find_pass, pass_names
@@ -14,12 +14,12 @@ from convc.pipeline import Pipeline, find_pass, pass_names
 def run(args: Namespace) -> int:
     """``convc passes``: lists the passes, or shows one."""
     if args.name == "default":
-        print(Pipeline.parse(DEFAULT_PIPELINE))
+        print(Pipeline.parse(default_pipeline("latency")))
         return DONE
     if args.name is None:
         for name in pass_names():
             print(f"{name:20} {_first_sentence(find_pass(name).__doc__)}")
-        print(f"{'default':20} The default pipeline: {DEFAULT_PIPELINE}")
+        print(f"{'default':20} The default pipeline: {default_pipeline('latency')}")
         return DONE
     found = find_pass(args.name)
     print(cleandoc(found.__doc__ or "") + "\n")

@@ -1,0 +1,81 @@
+"""A pipeline under the clock: its choices timed, its result checked, and refused where it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from convc.feeds import CannotFeedError
+from convc.graph import Graph
+from convc.pipeline import PassReport, Pipeline
+from convc.rewrite import Stats
+from convc.runtime import Model
+from convc.tuning import Measured, Tuner, Tuning, confirm
+from convc.version import __version__
+
+Attempt = Callable[[], tuple[Graph, Sequence[PassReport]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a pipeline made.
+
+    Attributes:
+        graph: the rewritten graph.
+        reports: one for each pass.
+        tuning: what the clock was asked; None where it was not.
+        measured: the graph against the original; None where they were not timed.
+    """
+
+    graph: Graph
+    reports: Sequence[PassReport]
+    tuning: Tuning | None = None
+    measured: Measured | None = None
+
+
+def optimize_by_clock(
+    original: Graph, source: Model, tuner: Tuner, attempt: Attempt, *, may_refuse: bool
+) -> Made:
+    """Runs a pipeline whose choices ``tuner`` makes, and times its result against the original.
+
+    Args:
+        original: the model as it came.
+        source: what onnxruntime runs of it.
+        tuner: the chooser in the pipeline's context.
+        attempt: runs the pipeline on a copy of ``original``.
+        may_refuse: the result is the original's structure where the pipeline's is not clearly
+            faster. Who names the passes gets them.
+    """
+    attempts: list[tuple[Graph, Sequence[PassReport]]] = []
+
+    def rewrite() -> Graph:
+        attempts.append(attempt())
+        return attempts[-1][0]
+
+    try:
+        graph, measured = confirm(original, source, tuner.means.feeds(original), tuner, rewrite)
+    except CannotFeedError as error:
+        graph, measured = rewrite(), None
+        tuner.tuning.note(f"not timed: {error}")
+    reports = attempts[-1][1]
+    if not may_refuse or measured is None or measured.faster:
+        return Made(graph, reports, tuner.tuning, measured)
+    tuner.tuning.note("no gain is clear: the model stays as it was")
+    same = signed(original.clone(), Pipeline())
+    return Made(same, [_refused(report) for report in reports], tuner.tuning, measured)
+
+
+def _refused(report: PassReport) -> PassReport:
+    """The report of a pass whose rewrites were not kept."""
+    stats = Stats(declined=report.stats.declined.copy(), seconds=report.stats.seconds)
+    if report.stats.applied:
+        stats.declined["the whole model is not faster"] = report.stats.applied
+    return replace(report, stats=stats, changed=False)
+
+
+def signed(graph: Graph, pipeline: Pipeline) -> Graph:
+    """Says in the model's metadata what was done, and by which version."""
+    graph.header = graph.header.with_metadata(
+        {"convc.version": __version__, "convc.passes": str(pipeline)}
+    )
+    return graph

@@ -1,0 +1,146 @@
+"""The search: proposals through the sieve, survivors before the judge, and again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from convc.graph import Graph
+from convc.rewrite import Rule
+from convc.timing import LEAST
+from convc.tuning.means import SEARCH_SHARE, Budget, Means
+from convc.tuning.race import Race
+from convc.tuning.sieve import Proposed, Survivor, propose, trial_of
+from convc.tuning.steps import BY_COUNT, Round, Step
+
+ROUNDS = 3
+"""How often proposals are looked for: what was rewritten may be rewritten again."""
+
+SIEVE_SHARE = 0.4
+"""Part of the search's time that a sieve may take."""
+
+LONGEST, SHORTEST = 1.0, 0.1
+"""Seconds that the sieve gives to one proposal."""
+
+LARGE = 0.02
+"""Part of the whole time from which on a gain is tried on its own: smaller ones drown in noise."""
+
+NEARLY = 0.9
+"""Ratio in the sieve below which a proposal is out. From there on the places of one rule are also
+tried together: neighbours that are rewritten alike need no change of layout between them."""
+
+COUNTED: tuple[Round, ...] = ((Step(BY_COUNT),),)
+"""What is done where the clock cannot be asked."""
+
+
+def search(
+    graph: Graph, rules: Sequence[Rule], means: Means, declined: Counter[str]
+) -> tuple[Round, ...]:
+    """The steps that make the model fastest, as far as the budget goes.
+
+    Args:
+        graph: the model; it is not changed.
+        rules: whose proposals compete.
+        means: time and watch.
+        declined: counts why proposals were not made or not taken.
+
+    Raises ConvcError where the model cannot be run. What was found before an interruption
+    (KeyboardInterrupt) is the answer then.
+    """
+    race = Race(means, graph, rules)
+    if 2 * LEAST * race.seconds > means.budget.left(SEARCH_SHARE):
+        means.tuning.note(
+            f"a run takes {race.seconds:.1f} s, too long for the budget: chosen by count"
+        )
+        return COUNTED
+    try:
+        _rounds(race, means, declined)
+    except KeyboardInterrupt:
+        means.budget.stopped = True
+        means.tuning.note("interrupted: the best so far")
+    return race.best.rounds
+
+
+def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
+    known: set[Step] = set()
+    for _ in range(ROUNDS):
+        before = race.best
+        race.open_round()
+        graph = race.graph()
+        proposals = propose(graph, race.rules, known, declined)
+        survivors = _sieve(graph, race.rules, proposals, means, declined)
+        _judge(race, survivors)
+        kept = {step for steps in race.best.rounds for step in steps}
+        lost = [s.proposed for s in survivors if s.proposed.step not in kept]
+        declined["does not speed up the whole model"] += sum(p.places for p in lost)
+        if race.best is before or means.budget.left(SEARCH_SHARE) <= 0:
+            break
+    race.open_round()
+    race.try_steps([Step(BY_COUNT)], "the rest by count")
+    race.try_rounds(COUNTED, "all by count")
+    if means.budget.left(SEARCH_SHARE) <= 0:
+        means.tuning.note(f"the budget of {means.budget.seconds:g} s is used up: not all was tried")
+
+
+def _sieve(
+    graph: Graph,
+    rules: Sequence[Rule],
+    proposals: Sequence[Proposed],
+    means: Means,
+    declined: Counter[str],
+) -> list[Survivor]:
+    """What may gain, the largest gain first. What there is no time for is left out."""
+    sieve = Budget(SIEVE_SHARE * means.budget.left(SEARCH_SHARE))
+    survivors: list[Survivor] = []
+    for number, proposed in enumerate(proposals):
+        left = len(proposals) - number
+        if sieve.left() <= 0:
+            declined["not timed: the budget is used up"] += left
+            break
+        means.progress(f"place {number + 1} of {len(proposals)}: {proposed.note}")
+        trial = trial_of(graph, rules, proposed)
+        if trial is None:
+            survivors.append(Survivor(proposed, None))
+            continue
+        seconds = min(LONGEST, max(SHORTEST, sieve.left() / left))
+        found = means.watch.region(trial, seconds)
+        if found is None or found.ratio.ratio < NEARLY:
+            declined["slower by the clock"] += proposed.places
+            continue
+        survivors.append(Survivor(proposed, found))
+    return sorted(survivors, key=lambda survivor: -survivor.gain)
+
+
+def _judge(race: Race, survivors: Sequence[Survivor]) -> None:
+    """The large gains one by one, then the small ones together, then whole rules."""
+    hopeful = [survivor for survivor in survivors if survivor.gain > 0]
+    large = [survivor for survivor in hopeful if survivor.gain >= LARGE * race.seconds]
+    taken: set[str] = set()
+    for survivor in large:
+        step = survivor.proposed.step
+        if step.site not in taken and race.try_steps([step], survivor.proposed.note):
+            taken.add(step.site)
+    small: dict[str, Step] = {}
+    for survivor in hopeful:
+        step = survivor.proposed.step
+        if survivor not in large and step.site not in taken:
+            small.setdefault(step.site, step)
+    race.try_steps(list(small.values()), "small gains together")
+    for steps, note in _rules(race, survivors):
+        race.try_all(steps, f"{note}, everywhere")
+
+
+def _rules(race: Race, survivors: Sequence[Survivor]) -> list[tuple[list[Step], str]]:
+    """Each rule's remaining places together, where each alone was near a gain."""
+    done = set(race.best.rounds[-1])
+    taken = {step.site for step in done}
+    groups: dict[int, list[Proposed]] = {}
+    for survivor in survivors:
+        step = survivor.proposed.step
+        if step.site not in taken and survivor.measured is not None:
+            groups.setdefault(step.rule, []).append(survivor.proposed)
+    return [
+        ([proposed.step for proposed in group], group[0].note)
+        for group in groups.values()
+        if len(group) > 1
+    ]

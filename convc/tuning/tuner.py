@@ -1,0 +1,123 @@
+"""The tuner: what ``choose(...)`` asks when the objective is latency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from convc.digest import graph_digest
+from convc.errors import ConvcError
+from convc.feeds import Feeds
+from convc.graph import Graph
+from convc.rewrite import Prove, Rule, Stats
+from convc.runtime import Settings
+from convc.timing import LEAST
+from convc.tuning.means import Budget, Means
+from convc.tuning.search import COUNTED, search
+from convc.tuning.steps import Round, Step, replay
+from convc.tuning.store import Store, environment
+from convc.tuning.tuning import Tuning
+from convc.tuning.watch import Remembering, RuntimeWatch, Watch
+
+BUDGET = 60.0
+"""Seconds, by default."""
+
+Say = Callable[[str], None]
+
+
+class Tuner:
+    """Chooses among the rules' proposals by time.
+
+    Args:
+        settings: of the sessions: threads and provider to optimise for.
+        budget: seconds for all choices together, the last check included.
+        store: where measurements are kept.
+        watch: who times; onnxruntime where None.
+        feeds: the model's inputs; made up where None.
+        finish: what the pipeline does after the choice, so that what is timed is what is written.
+        say: told what is being timed, and what was gained so far.
+        on_budget: told which part of the budget is used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        budget: float,
+        store: Store,
+        *,
+        watch: Watch | None = None,
+        feeds: Feeds | None = None,
+        finish: Callable[[Graph], object] | None = None,
+        say: Say | None = None,
+        on_budget: Callable[[float], None] | None = None,
+    ) -> None:
+        nothing: Callable[[object], None] = lambda _: None  # noqa: E731
+        self.tuning = Tuning()
+        self._store = store
+        self._environment = environment(settings)
+        asked = Remembering(watch or RuntimeWatch(settings), store, self._environment, self.tuning)
+        self.means = Means(
+            settings, asked, Budget(budget), self.tuning, feeds,
+            finish or nothing, say or nothing, on_budget or nothing,
+        )  # fmt: skip
+        self._decided: dict[str, tuple[Round, ...]] = {}
+
+    def choose(
+        self, graph: Graph, rules: Sequence[Rule], text: str, prove: Prove | None = None
+    ) -> Stats:
+        """Rewrites ``graph`` in place by what the clock prefers; ``text`` names the rules.
+
+        Asked again about the same graph it does the same again.
+        """
+        key = graph_digest(graph, values=False)
+        declined: Counter[str] = Counter()
+        if key not in self._decided:
+            self._decided[key] = self._recall(key, text) or self._search(graph, rules, declined)
+            self._keep(key, text)
+        stats = replay(graph, rules, self._decided[key], prove)
+        stats.declined = +declined
+        return stats
+
+    def _search(
+        self, graph: Graph, rules: Sequence[Rule], declined: Counter[str]
+    ) -> tuple[Round, ...]:
+        try:
+            return search(graph, rules, self.means, declined)
+        except (ConvcError, MemoryError) as error:
+            self.tuning.note(f"cannot be timed, chosen by count: {error}")
+            return COUNTED
+
+    def take_back(self) -> bool:
+        """Takes the later half of all decided steps back; False where there were none."""
+        some = False
+        for key, rounds in self._decided.items():
+            steps = [(i, step) for i, steps in enumerate(rounds) for step in steps]
+            some |= bool(steps)
+            kept = steps[: len(steps) // 2]
+            self._decided[key] = tuple(
+                tuple(step for j, step in kept if j == i) for i in range(len(rounds))
+            )
+        return some
+
+    def affords(self, seconds: float) -> bool:
+        """True where enough rounds of so many seconds can be timed; says so where not."""
+        budget = self.means.budget
+        if budget.stopped or LEAST * seconds <= budget.seconds:
+            return True
+        self.tuning.note(f"a run takes {seconds / 2:.1f} s, too long for the budget: not timed")
+        return False
+
+    def _recall(self, key: str, text: str) -> tuple[Round, ...] | None:
+        """What was chosen for such a graph before, with at least as much time."""
+        known = self._store.get("choice", self._environment, key, text)
+        if known is None or known["budget"] < self.means.budget.seconds:
+            return None
+        self.tuning.remembered += 1
+        return tuple(tuple(Step(*step) for step in steps) for steps in known["rounds"])
+
+    def _keep(self, key: str, text: str) -> None:
+        budget = self.means.budget
+        if not budget.stopped:
+            rounds = [[(step.rule, step.site) for step in steps] for steps in self._decided[key]]
+            value = {"budget": budget.seconds, "rounds": rounds}
+            self._store.put(value, "choice", self._environment, key, text)

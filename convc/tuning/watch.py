@@ -1,0 +1,107 @@
+"""Who times: regions alone, caches swept between runs, and whole models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from convc.digest import graph_digest
+from convc.errors import ConvcError
+from convc.feeds import noise
+from convc.onnx_io import to_bytes
+from convc.runtime import RunError, Session, Settings
+from convc.timing import Ratio, single_run
+from convc.tuning.judge import Contender
+from convc.tuning.region import Trial
+from convc.tuning.stopwatch import Measured, measure
+from convc.tuning.store import Store
+from convc.tuning.tuning import Tuning
+
+
+class Watch(Protocol):
+    """Times what the tuner wants to know."""
+
+    def region(self, trial: Trial, seconds: float, /) -> Measured | None:
+        """A region before and after; None where one does not run."""
+
+    def whole(self, before: Contender, after: Contender, seconds: float, /) -> Measured | None:
+        """Two whole models; None where one does not run."""
+
+    def once(self, contender: Contender, /) -> float:
+        """Seconds of one run of a whole model; raises RunError where it does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeWatch:
+    """Times in onnxruntime, with everything that it has switched on."""
+
+    settings: Settings
+
+    def region(self, trial: Trial, seconds: float) -> Measured | None:
+        """Both graphs in turn, caches swept between runs."""
+        try:
+            feeds = noise(trial.before)
+            before, after = (
+                single_run(Session(to_bytes(graph), self.settings), feeds)
+                for graph in (trial.before, trial.after)
+            )
+            return measure(before, after, seconds=seconds, sweep=True)
+        except ConvcError:
+            return None
+
+    def whole(self, before: Contender, after: Contender, seconds: float) -> Measured | None:
+        """Both models in turn, as they run in a loop."""
+        try:
+            return measure(before.run, after.run, seconds=seconds)
+        except RunError:
+            return None
+
+    def once(self, contender: Contender) -> float:
+        """The second run: the first one allocates and packs."""
+        contender.run()
+        return contender.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """A watch that asks the store first, and keeps there what it had to time."""
+
+    watch: Watch
+    store: Store
+    environment: str
+    tuning: Tuning
+
+    def region(self, trial: Trial, seconds: float) -> Measured | None:
+        """A region before and after; None where one does not run."""
+        key = [graph_digest(graph, values=False) for graph in (trial.before, trial.after)]
+        return self._answer("sieve", key, lambda: self.watch.region(trial, seconds))
+
+    def whole(self, before: Contender, after: Contender, seconds: float) -> Measured | None:
+        """Two whole models; None where one does not run."""
+        key = before.digest, after.digest
+        return self._answer("whole", key, lambda: self.watch.whole(before, after, seconds))
+
+    def once(self, contender: Contender) -> float:
+        """Seconds of one run of a whole model; raises RunError where it does not run."""
+        known = self.store.get("once", self.environment, contender.digest)
+        if known is not None:
+            return float(known)
+        seconds = self.watch.once(contender)
+        self.store.put(seconds, "once", self.environment, contender.digest)
+        return seconds
+
+    def _answer(
+        self, kind: str, key: Sequence[str], make: Callable[[], Measured | None]
+    ) -> Measured | None:
+        known = self.store.get(kind, self.environment, *key)
+        if known is not None:
+            self.tuning.remembered += 1
+            return Measured(Ratio(*known[:3]), known[3], known[4])
+        found = make()
+        if found is not None:
+            self.tuning.timed += 1
+            r = found.ratio
+            entry = r.ratio, r.low, r.high, found.before, found.after
+            self.store.put(entry, kind, self.environment, *key)
+        return found
