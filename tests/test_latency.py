@@ -46,6 +46,12 @@ class Liar(PricedWatch):
         return measured(self.wholes(before.graph), self.wholes(after.graph))
 
 
+@pytest.fixture(autouse=True)
+def fresh_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is remembered from other tests."""
+    monkeypatch.setenv("CONVC_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def with_watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[PricedWatch], None]:
     """Makes the tuner ask a watch of the test's own."""
