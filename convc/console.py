@@ -246,7 +246,7 @@ def _costs(title: str, before: Summary, after: Summary) -> Table:
 
 def _show_clock(console: Console, result: Result) -> None:
     """How much faster, how sure, and what the clock was asked for it."""
-    if result.measured is not None:
+    if result.measured is not None and result.measured.ratio.ratio != 1.0:
         found = result.measured.ratio
         style = "green" if result.measured.faster else "yellow"
         line = Text("  ") + Text(f"{found.ratio:.2f}× as fast", style=style)

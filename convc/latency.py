@@ -10,6 +10,7 @@ from convc.graph import Graph
 from convc.pipeline import PassReport, Pipeline
 from convc.rewrite import Stats
 from convc.runtime import Model
+from convc.timing import Ratio
 from convc.tuning import Measured, Tuner, Tuning, confirm
 from convc.version import __version__
 
@@ -24,7 +25,8 @@ class Made:
         graph: the rewritten graph.
         reports: one for each pass.
         tuning: what the clock was asked; None where it was not.
-        measured: the graph against the original; None where they were not timed.
+        measured: the graph against the original; a ratio of 1 where it is the original's
+            structure, None where they were not timed.
     """
 
     graph: Graph
@@ -60,9 +62,14 @@ def optimize_by_clock(
     reports = attempts[-1][1]
     if not may_refuse or measured is None or measured.faster:
         return Made(graph, reports, tuner.tuning, measured)
-    tuner.tuning.note("no gain is clear: the model stays as it was")
+    found = measured.ratio
+    tuner.tuning.note(
+        f"no gain is clear ({found.ratio:.2f}×, 95 %: {found.low:.2f} to {found.high:.2f}): "
+        "the model stays as it was"
+    )
     same = signed(original.clone(), Pipeline())
-    return Made(same, [_refused(report) for report in reports], tuner.tuning, measured)
+    unchanged = Measured(Ratio(1.0, 1.0, 1.0), measured.before, measured.before)
+    return Made(same, [_refused(report) for report in reports], tuner.tuning, unchanged)
 
 
 def _refused(report: PassReport) -> PassReport:
