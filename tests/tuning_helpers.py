@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from convc.build import Builder
+from convc.feeds import Feeds
 from convc.graph import Graph
 from convc.ir import Op, TensorType
 from convc.rewrite import Replacement, Rewrite, Rule
@@ -45,6 +46,9 @@ class PricedWatch:
 
     def once(self, _contender: Contender) -> float:
         return self.run
+
+    def ops(self, graph: Graph, _feeds: Feeds) -> Mapping[Op, float]:
+        return {op: PRICES.get(op.kind, 0.0) for op in graph.ops()}
 
 
 class BrokenWatch(PricedWatch):

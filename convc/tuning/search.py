@@ -67,7 +67,8 @@ def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
         before = race.best
         race.open_round()
         graph = race.graph()
-        proposals = propose(graph, race.rules, known, declined)
+        times = means.watch.ops(graph, means.feeds(graph))
+        proposals = propose(graph, race.rules, times, known, declined)
         survivors = _sieve(graph, race.rules, proposals, means, declined)
         _judge(race, survivors)
         kept = {step for steps in race.best.rounds for step in steps}

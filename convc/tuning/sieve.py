@@ -8,15 +8,15 @@ layout is half seen. So the sieve only sorts out what loses, and orders the rest
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from convc.choose import Gain, weigh
+from convc.choose import weigh
 from convc.costs.estimate import CALL, estimate
 from convc.graph import Graph
 from convc.ir import Op
-from convc.rewrite import NoMatch, Rule, let_go
+from convc.rewrite import NoMatch, Rule, let_go, replaced_ops
 from convc.tuning.region import Trial, cut_out
 from convc.tuning.steps import Step, ask, sites
 from convc.tuning.stopwatch import Measured
@@ -38,24 +38,28 @@ class Proposed:
         op: one of the places.
         places: how many there are.
         note: what becomes what.
-        gain: what it saves at all of them together by the estimate; None where that has no answer.
+        before: seconds that the ops it replaces take at one place: measured, else estimated; None
+            where neither is known.
+        after: estimated seconds of what replaces them.
     """
 
     step: Step
     op: Op
     places: int
     note: str
-    gain: Gain | None
+    before: float | None
+    after: float | None
 
     @property
     def weight(self) -> float:
-        """Estimated seconds at stake: what all places take as they are."""
-        return inf if self.gain is None else self.places * self.gain.before
+        """Seconds at stake: what all places take as they are."""
+        return inf if self.before is None else self.places * self.before
 
     @property
     def saved(self) -> float:
-        """Estimated seconds saved at all places."""
-        return 0.0 if self.gain is None else self.places * self.gain.seconds
+        """Seconds expected to be saved at all places."""
+        known = self.before is not None and self.after is not None
+        return self.places * ((self.before or 0.0) - (self.after or 0.0)) if known else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,22 @@ class Survivor:
         return self.proposed.places * (self.measured.before - self.measured.after)
 
 
+Times = Mapping[Op, float]
+"""Measured seconds of each op; empty where they are not known."""
+
+
 def propose(
-    graph: Graph, rules: Sequence[Rule], known: set[Step], declined: Counter[str]
+    graph: Graph,
+    rules: Sequence[Rule],
+    times: Times,
+    known: set[Step],
+    declined: Counter[str],
 ) -> list[Proposed]:
     """All proposals but those in ``known``, those at the places that take longest first.
 
     ``known`` is added to; ``declined`` counts the rules' reasons at all places that look alike.
     """
-    least = NEGLIGIBLE * sum(estimate(graph, op) or 0.0 for op in graph.ops())
+    whole = sum(times.values()) or sum(estimate(graph, op) or 0.0 for op in graph.ops())
     found: list[Proposed] = []
     for look, places in sites(graph).items():
         for number, rule in enumerate(rules):
@@ -89,7 +101,9 @@ def propose(
                 continue
             known.add(step)
             try:
-                found.append(_propose_at(graph, places, rule, step, least))
+                proposed = _propose_at(graph, places, rule, step, times)
+                _check_prospects(proposed, whole)
+                found.append(proposed)
             except NoMatch as decline:
                 if decline.reason:
                     declined[decline.reason] += len(places)
@@ -97,18 +111,28 @@ def propose(
 
 
 def _propose_at(
-    graph: Graph, places: Sequence[Op], rule: Rule, step: Step, least: float
+    graph: Graph, places: Sequence[Op], rule: Rule, step: Step, times: Times
 ) -> Proposed:
-    """The rule's proposal at the first of ``places``; raises NoMatch where it has no prospects."""
+    """The rule's proposal at the first of ``places``."""
     rewrite = ask(graph, places[0], rule)
-    gain = weigh(graph, rewrite)
+    replaced = replaced_ops(graph, rewrite)
+    weighed = weigh(graph, rewrite)
+    note = rewrite.note
     let_go([rewrite])
-    found = Proposed(step, places[0], len(places), rewrite.note, gain)
-    if gain is not None and gain.after > HOPELESS * max(gain.before, CALL):
-        raise NoMatch("much slower by the estimate")
-    if found.weight < least:
+    before, after = (None, None) if weighed is None else (weighed.before, weighed.after)
+    if times:
+        before = sum(times.get(op, 0.0) for op in replaced)
+    return Proposed(step, places[0], len(places), note, before, after)
+
+
+def _check_prospects(proposed: Proposed, whole: float) -> None:
+    """Raises NoMatch where too little is at stake, or too much would have to be made good."""
+    if proposed.weight < NEGLIGIBLE * whole:
         raise NoMatch("too small to matter")
-    return found
+    if proposed.before is None or proposed.after is None:
+        return
+    if proposed.after > HOPELESS * max(proposed.before, CALL):
+        raise NoMatch("much slower by the estimate")
 
 
 def trial_of(graph: Graph, rules: Sequence[Rule], proposed: Proposed) -> Trial | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from convc.digest import graph_digest
 from convc.errors import ConvcError
-from convc.feeds import noise
+from convc.feeds import Feeds, noise
+from convc.graph import Graph
+from convc.ir import Op
 from convc.onnx_io import to_bytes
+from convc.profile import profile
 from convc.runtime import RunError, Session, Settings
 from convc.timing import Ratio, single_run
 from convc.tuning.judge import Contender
@@ -17,6 +20,9 @@ from convc.tuning.region import Trial
 from convc.tuning.stopwatch import Measured, measure
 from convc.tuning.store import Store
 from convc.tuning.tuning import Tuning
+
+PROFILED, PROFILE = 5, 1.0
+"""Runs of a profile, and the seconds after which no other begins."""
 
 
 class Watch(Protocol):
@@ -30,6 +36,9 @@ class Watch(Protocol):
 
     def once(self, contender: Contender, /) -> float:
         """Seconds of one run of a whole model; raises RunError where it does not run."""
+
+    def ops(self, graph: Graph, feeds: Feeds, /) -> Mapping[Op, float]:
+        """Seconds of each op, 0 for one that is computed along with another; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,14 @@ class RuntimeWatch:
         contender.run()
         return contender.run()
 
+    def ops(self, graph: Graph, feeds: Feeds) -> Mapping[Op, float]:
+        """By onnxruntime's own profile, layout changes included."""
+        try:
+            found = profile(graph, feeds, self.settings, runs=PROFILED, seconds=PROFILE)
+        except ConvcError:
+            return {}
+        return {op: (time.seconds or 0.0) + time.layout_seconds for op, time in found.times.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
@@ -90,6 +107,10 @@ class Remembering:
         seconds = self.watch.once(contender)
         self.store.put(seconds, "once", self.environment, contender.digest)
         return seconds
+
+    def ops(self, graph: Graph, feeds: Feeds) -> Mapping[Op, float]:
+        """Seconds of each op; never remembered, for they are asked once a search."""
+        return self.watch.ops(graph, feeds)
 
     def _answer(
         self, kind: str, key: Sequence[str], make: Callable[[], Measured | None]
