@@ -26,6 +26,9 @@ ROUNDS_OTHERWISE = {("repvgg_block", "merge-branches"), ("repvgg_block", DEFAULT
 """One channel of the merged conv is further from float64 than that of the sum was, by more than is
 called equal; the output as a whole is not."""
 
+AMPLIFIES = {"lower-to-winograd"}
+"""Passes whose rounding errors may exceed the original's: they are held to the tolerance."""
+
 PIPELINES = [*pass_names(), DEFAULT_PIPELINE]
 
 fired: Counter[str] = Counter()
@@ -38,7 +41,7 @@ def test_same_function(model: Path, pipeline: str) -> None:
     assert result.verdict.good, result.comparison
     changed = any(report.stats.applied for report in result.reports)
     fired[pipeline] += changed
-    if changed and (model.stem, pipeline) not in ROUNDS_OTHERWISE:
+    if changed and pipeline not in AMPLIFIES and (model.stem, pipeline) not in ROUNDS_OTHERWISE:
         assert result.verdict.value in ("identical", "equal"), result.comparison
     again = from_bytes(to_bytes(result.graph))
     assert len(again.outputs) == len(result.graph.outputs)
