@@ -191,6 +191,25 @@ def redundant_ops(net: Network) -> None:
     net.output(net.node("Cast", "cast", [total], to=1))
 
 
+def prelu_softmax(net: Network) -> None:
+    """PReLU by channel between two convs, slopes of both signs and above 1; Softmax by channel."""
+    x = net.conv("first", net.input(1, 3, 14, 12), net.kernel(16, 3, 3, 3), net.vector(16))
+    x = net.node(
+        "PRelu", "prelu", [x, net.constant("slopes", net.vector(16, -0.5, 1.5)[:, None, None])]
+    )
+    x = net.conv("second", x, net.kernel(5, 16, 3, 3), net.vector(5))
+    net.output(net.node("Softmax", "classes", [x], axis=1))
+
+
+def narrow_groups(net: Network) -> None:
+    """A 3x3 conv in eight groups of four channels, as in ResNeXt, between two 1x1 convs."""
+    x = net.conv("reduce", net.input(1, 8, 12, 12), net.kernel(32, 8, 1, 1), net.vector(32))
+    x = net.node("Relu", "relu", [x])
+    x = net.conv("grouped", x, net.kernel(32, 4, 3, 3), net.vector(32), group=8, pads=SAME3)
+    x = net.node("Relu", "again", [x])
+    net.output(net.conv("expand", x, net.kernel(8, 32, 1, 1), net.vector(8)))
+
+
 MODELS: tuple[Callable[[Network], None], ...] = (
     repvgg_block,
     pointwise_then_pool,
@@ -211,4 +230,6 @@ MODELS: tuple[Callable[[Network], None], ...] = (
     subnormal_weights,
     half_conv_norm,
     redundant_ops,
+    prelu_softmax,
+    narrow_groups,
 )

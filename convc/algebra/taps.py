@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from convc.algebra.arrays import Array, Sizes
+from convc.algebra.blocks import regroup
 
 
 def swap_layout(w: Array, group: int) -> Array:
@@ -91,7 +92,7 @@ def _channel_blocks(w1: Array, w2: Array, groups: tuple[int, int]) -> tuple[int,
     parts1, parts2 = group1 // common, group2 // common
     rows, columns = w2.shape[0] // common, w1.shape[1]
     if parts1 > 1 and parts2 > 1:
-        w2, parts2 = _merge_groups(w2, group2, common), 1
+        w2, parts2 = regroup(w2, group2, common), 1
     if parts2 == 1:
         inner = between // group1
         right = w2.reshape(common, rows, parts1, inner, *w2.shape[2:]).swapaxes(1, 2)
@@ -101,17 +102,6 @@ def _channel_blocks(w1: Array, w2: Array, groups: tuple[int, int]) -> tuple[int,
     left = w1.reshape(common * parts2, inner, columns, *w1.shape[2:])
     right = w2.reshape(common * parts2, rows // parts2, inner, *w2.shape[2:])
     return common, left, right
-
-
-def _merge_groups(w: Array, group: int, fewer: int) -> Array:
-    """The same kernel with ``fewer`` groups (a divisor of ``group``), zeros between the blocks."""
-    parts = group // fewer
-    rows, columns = w.shape[0] // group, w.shape[1]
-    merged = np.zeros((fewer, parts, rows, parts, columns, *w.shape[2:]))
-    index = np.arange(parts)
-    blocks = w.reshape(fewer, parts, rows, columns, *w.shape[2:])
-    merged[:, index, :, index] = blocks.swapaxes(0, 1)
-    return merged.reshape(fewer * parts * rows, parts * columns, *w.shape[2:])
 
 
 def _join_blocks(blocks: Array, common: int, rows: int) -> Array:
