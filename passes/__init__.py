@@ -4,22 +4,30 @@
 """
 
 from passes.annotate_cost import AnnotateCost
+from passes.block_diagonal import BlockDiagonal
 from passes.commute_linear import CommuteLinear
 from passes.flush_subnormals import FlushSubnormals
 from passes.fold_affine import FoldAffine
 from passes.fuse_convs import FuseConvs
+from passes.lower_activations import LowerActivations
 from passes.lower_to_conv2d import LowerToConv2d
+from passes.lower_to_gemm import LowerToGemm
+from passes.lower_to_winograd import LowerToWinograd
 from passes.merge_branches import MergeBranches
 from passes.prune_dead_channels import PruneDeadChannels
 from passes.simplify import Simplify
 
 __all__ = [
     "AnnotateCost",
+    "BlockDiagonal",
     "CommuteLinear",
     "FlushSubnormals",
     "FoldAffine",
     "FuseConvs",
+    "LowerActivations",
     "LowerToConv2d",
+    "LowerToGemm",
+    "LowerToWinograd",
     "MergeBranches",
     "PruneDeadChannels",
     "Simplify",

@@ -14,11 +14,15 @@ from tests.helpers import random_feeds
 
 PASSES = (
     "annotate-cost",
+    "block-diagonal",
     "commute-linear",
     "flush-subnormals",
     "fold-affine",
     "fuse-convs",
+    "lower-activations",
     "lower-to-conv2d",
+    "lower-to-gemm",
+    "lower-to-winograd",
     "merge-branches",
     "prune-dead-channels",
     "simplify",

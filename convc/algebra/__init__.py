@@ -45,6 +45,7 @@ from convc.algebra.affine import (
     fold_before,
     fold_before_map,
 )
+from convc.algebra.blocks import regroup, wider_groups
 from convc.algebra.border import (
     Ring,
     border_map,
@@ -62,6 +63,7 @@ from convc.algebra.compose import (
 )
 from convc.algebra.dense import compose_gemm, conv_into_gemm
 from convc.algebra.errors import DoesNotCompose
+from convc.algebra.gemm import to_columns, to_matrix
 from convc.algebra.geometry import ConvGeometry, TransposeGeometry, split_crop
 from convc.algebra.strips import BorderStrips, Patch, border_strips
 from convc.algebra.taps import swap_layout
@@ -106,10 +108,14 @@ __all__ = [
     "geometry_of",
     "keeps_constant",
     "multiplications_per_output",
+    "regroup",
     "ring_condition",
     "ring_is_zero",
     "split_crop",
     "swap_layout",
+    "to_columns",
+    "to_matrix",
     "transforms",
     "transpose_as_conv",
+    "wider_groups",
 ]
