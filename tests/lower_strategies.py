@@ -14,6 +14,7 @@ from convc.algebra import ConvGeometry, TransposeGeometry
 from convc.build import Builder
 from convc.graph import Graph
 from convc.ir import Dim, Value
+from passes.lower_to_conv2d import LowerToConv2d
 from tests.algebra.strategies import conv_geometries, kernel_for, ndims, transpose_geometries
 from tests.strategies import finished, layer, new_graph, seeds
 
@@ -280,3 +281,7 @@ def average_pools(draw: st.DrawFn) -> Graph:
     dims, sizes = opened(draw, [draw(st.integers(1, 2)), 3, *size], [0, *range(2, ndim + 2)])
     build, x = new_graph(dims, opset, sizes=sizes)
     return finished(build, build.op("AveragePool", (x,), attributes))
+
+
+NOT_WIDE = tuple(form for form in LowerToConv2d().forms if not form.startswith("wide"))
+"""The forms that leave a 2-D conv of few filters, as most convs of the tests are, as it is."""

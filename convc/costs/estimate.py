@@ -27,7 +27,9 @@ CALL = 2e-6
 BLOCK = 16
 """Channels in a block of the runtime's own layout."""
 
-CONV_1D, CONV_3D = 0.75, 0.45
+ONE_BLOCK = 0.65
+"""Part of the peak that filters of a single block reach: too few sums are under way at a time."""
+CONV_1D, CONV_3D = 0.75, 0.55
 """Part of the peak that a convolution reaches which the blocked layout does not take."""
 UNALIGNED = 0.65
 """Part of the peak with input channels that fill no blocks."""
@@ -37,6 +39,8 @@ DEPTHWISE = 0.25
 """Part of the peak of one filter a channel; outside the blocked layout `NARROW` holds."""
 COLUMNS = 20e9
 """Bytes per second of the column matrix of a transposed convolution."""
+COLUMNS_3D = 30e9
+"""The same of a convolution over three axes."""
 
 SLOW: Mapping[str, float] = MappingProxyType(
     {
@@ -51,6 +55,8 @@ SLOW: Mapping[str, float] = MappingProxyType(
     }
 )
 """Bytes per second of the kinds that move data less than straight."""
+SHUFFLED = 3.5e9
+"""Bytes per second of a Transpose that is more than one axis put elsewhere."""
 
 INTERPOLATED: Mapping[str, float] = MappingProxyType({"linear": 1.5e-9, "cubic": 5e-8})
 """Seconds for each output of a Resize."""
@@ -76,7 +82,18 @@ def estimate(graph: Graph, op: Op) -> float | None:
     if op.kind in ("AveragePool", "MaxPool", "GlobalAveragePool"):
         work = known.work(graph, op)
         return None if work is None else CALL + max(work.operations / PEAK, bytes_moved / BANDWIDTH)
+    if op.kind == "Transpose" and _is_shuffle(op):
+        return CALL + bytes_moved / SHUFFLED
     return CALL + bytes_moved / SLOW.get(op.kind, BANDWIDTH)
+
+
+def _is_shuffle(op: Op) -> bool:
+    """Whether no single axis put elsewhere makes this Transpose."""
+    order = op.attributes.get("perm")
+    if not isinstance(order, tuple):
+        return False
+    rest = [[axis for axis in order if axis != moved] for moved in order]
+    return not any(axes == sorted(axes) for axes in rest)
 
 
 def _products(graph: Graph, op: Op) -> float | None:
@@ -90,10 +107,14 @@ def _products(graph: Graph, op: Op) -> float | None:
     if op.kind == "ConvTranspose":
         columns = _columns(graph, op, shape)
         return None if columns is None else count / PEAK + columns / COLUMNS
-    return count / (PEAK * _efficiency(shape, group_of(op)))
+    seconds = count / (PEAK * efficiency(shape, group_of(op)))
+    if len(shape) == 5 and prod(shape[2:]) > 1:
+        columns = _columns(graph, op, shape)
+        return None if columns is None else seconds + columns / COLUMNS_3D
+    return seconds
 
 
-def _efficiency(shape: tuple[int, ...], group: int) -> float:
+def efficiency(shape: tuple[int, ...], group: int) -> float:
     """Part of the peak that a Conv with weights (K, C/group, ...) reaches."""
     outputs, inputs = shape[0], shape[1]
     each = outputs // max(group, 1)
@@ -104,7 +125,7 @@ def _efficiency(shape: tuple[int, ...], group: int) -> float:
         narrow = max((n for n in NARROW if n <= width), default=1)
         part = 1.0 if width >= BLOCK else NARROW[narrow]
     else:
-        part = outputs / _padded(outputs)
+        part = filled(outputs)
         part *= UNALIGNED if inputs >= BLOCK and inputs % 4 else 1.0
         part *= inputs / _padded(inputs) if inputs >= BLOCK and inputs % 4 == 0 else 1.0
     if len(shape) == 4:
@@ -114,18 +135,27 @@ def _efficiency(shape: tuple[int, ...], group: int) -> float:
     return rank if group == 1 else part * rank
 
 
+def filled(outputs: int) -> float:
+    """Part of the peak that a dense convolution of ``outputs`` filters reaches."""
+    return outputs / _padded(outputs) * (ONE_BLOCK if outputs <= BLOCK else 1.0)
+
+
 def _padded(channels: int) -> int:
     return -(-channels // BLOCK) * BLOCK if channels else 1
 
 
 def _columns(graph: Graph, op: Op, shape: tuple[int, ...]) -> int | None:
-    """Bytes of the column matrix, written and read: a value for each input and filter tap."""
-    data = op.operand(0)
-    before = None if data is None else graph.concrete_shape(data)
-    if before is None or data is None or data.dtype is None:
+    """Bytes of the column matrix, written and read.
+
+    It has a value for each filter tap and input of a transposed convolution, or output of another.
+    """
+    is_transposed = op.kind == "ConvTranspose"
+    value = op.operand(0) if is_transposed else op.result
+    at = None if value is None else graph.concrete_shape(value)
+    if at is None or value is None or value.dtype is None:
         return None
-    filters = shape[1] * group_of(op) * prod(shape[2:])
-    return 2 * filters * before[0] * prod(before[2:]) * data.dtype.itemsize
+    taps = shape[1] * group_of(op) * prod(shape[2:])
+    return 2 * taps * at[0] * prod(at[2:]) * value.dtype.itemsize
 
 
 def _interpolated(graph: Graph, op: Op) -> float:

@@ -13,18 +13,23 @@ from passes.lower_to_conv2d import resize as resize
 from passes.lower_to_conv2d.depthwise import lower_average_pool, repeat_inputs, split_multiplier
 from passes.lower_to_conv2d.rank import lower_1d, lower_3d
 from passes.lower_to_conv2d.transpose import lower_phases, lower_stacked, lower_stride_one
+from passes.lower_to_conv2d.wide import widen
 
 Own = Literal[
     "conv1d",
     "conv3d-aligned",
     "conv3d",
     "conv3d-sum",
+    "conv3d-deep",
     "transpose",
     "phases",
     "stacked-phases",
     "pool",
     "split",
     "repeat",
+    "wide",
+    "wide-rows",
+    "wide-columns",
 ]
 Form = Literal[Own, resize.Form]
 
@@ -74,7 +79,15 @@ class LowerToConv2d(Pass):
     N, H and W. ``conv3d-aligned`` is the same with channel counts in the region rounded up to
     multiples of 16 where that adds at most an eighth: the runtime's fast layout asks for that.
     ``conv3d-sum`` adds k_d 2-D convs instead of stacking: it needs no large temporary, but makes
-    k_d results.
+    k_d results. ``conv3d-deep`` computes n slices of the output at once as channels, those that
+    share slices of the input::
+
+        (y[:, :, z], y[:, :, z + g], ...) = conv2d(x[:, :, s·z − p + d·(0, 1, ...)], V)
+
+    with ``g = d / gcd(s, d)`` and V the filters with zeros around, so that few filters fill the
+    runtime's blocks. n is the one of least estimated time. Where a slice lies is told by indices;
+    only what leaves the region is put in order. A stack of more than 1 GiB is made in parts. Not
+    with groups.
 
     ``split`` and ``repeat``. A depthwise Conv with m filters for each channel becomes m depthwise
     Convs of one filter each; the order of channels that this gives is taken by the next Conv's
@@ -96,6 +109,19 @@ class LowerToConv2d(Pass):
     sample: the image is padded with copies of its edge, and a dense Conv (of few channels), a
     depthwise one for each phase, one for all or one for each axis gives the phases.
 
+    ``wide``, ``wide-rows`` and ``wide-columns``. The runtime computes filters in blocks of 16,
+    whatever their number, and two blocks at a time faster than one. A Conv of at most 10 filters,
+    or of 17 to 24, becomes one that computes p_h × p_w neighbouring outputs at once as channels,
+    with stride ``s·p``, and kernels of ``k + s(p − 1)`` that hold each filter at p_h × p_w places::
+
+        y = interleave(conv(x, (W at (0, 0), ..., W at (s(p_h − 1), s(p_w − 1)))))
+
+    More MACs by the zeros around the filters. p is the one of least work at the rate that its
+    number of filters reaches. Elementwise ops that alone follow are computed before the
+    interleaving, where the runtime computes them along with the Conv. What the last blocks have
+    too many is sliced off; of an open size only at stride 1, where it is read off the input. Both
+    sizes open ask for a square. Not where the larger kernel takes more than the blocks gain.
+
     Conditions of all forms: weights (and where they change, biases) are constants of floating
     dtype; ops are ONNX's own.
 
@@ -113,12 +139,16 @@ class LowerToConv2d(Pass):
             "conv3d-aligned": rule(lower_3d, "Conv", form="aligned"),
             "conv3d": rule(lower_3d, "Conv", form="stacked"),
             "conv3d-sum": rule(lower_3d, "Conv", form="sum"),
+            "conv3d-deep": rule(lower_3d, "Conv", form="deep"),
             "transpose": rule(lower_stride_one, "ConvTranspose"),
             "phases": rule(lower_phases, "ConvTranspose"),
             "stacked-phases": rule(lower_stacked, "ConvTranspose"),
             "pool": rule(lower_average_pool, "AveragePool"),
             "split": rule(split_multiplier, "Conv"),
             "repeat": rule(repeat_inputs, "Conv"),
+            "wide": rule(widen, "Conv", direction="both"),
+            "wide-rows": rule(widen, "Conv", direction="rows"),
+            "wide-columns": rule(widen, "Conv", direction="columns"),
         }
         known.update(zip(resize.FORMS, resize.rules(), strict=True))
         return [known[form] for form in self.forms]

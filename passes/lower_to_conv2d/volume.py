@@ -37,7 +37,7 @@ class VolumeLayout:
     """
 
     graph: Graph
-    form: Literal["aligned", "stacked", "sum"]
+    form: Literal["aligned", "stacked", "sum", "deep"]
     padded: bool = False
     _rows: dict[tuple[Dim, Dim], Dim] = field(default_factory=dict)
 
@@ -81,20 +81,20 @@ class VolumeLayout:
 
     def enter(self, build: Replacement, old: Value, value: Value) -> Value:
         """By Transpose, where that moves anything, and Reshape."""
-        batch, channels, depth, *sizes = _dims(old)
+        batch, channels, depth, *sizes = dims_of(old)
         if channels != 1 and depth != 1:
             value = build.transpose(value, (0, 2, 1, 3, 4))
-        return _reshape(build, value, (self._row(build, batch, depth), channels, *sizes))
+        return reshaped(build, value, (self._row(build, batch, depth), channels, *sizes))
 
     def leave(self, build: Replacement, old: Value, value: Value) -> Value:
         """By a Slice of the channels that were there, Reshape and Transpose."""
-        batch, channels, depth, *sizes = _dims(old)
+        batch, channels, depth, *sizes = dims_of(old)
         assert isinstance(channels, int)
         if _channels(value) > channels:
             value = build.slice(value, [1], [0], [channels])
         if channels == 1 or depth == 1:
-            return _reshape(build, value, (batch, channels, depth, *sizes))
-        value = _reshape(build, value, (batch, depth, channels, *sizes))
+            return reshaped(build, value, (batch, channels, depth, *sizes))
+        value = reshaped(build, value, (batch, depth, channels, *sizes))
         value = build.transpose(value, (0, 2, 1, 3, 4))
         value.type = old.type
         return value
@@ -114,19 +114,24 @@ class VolumeLayout:
                 continue
             array = value.array
             assert array is not None
-            if op.kind in BINARY:
-                single = array.size == 1
-                array = array.reshape(()) if single else _widened(array.reshape(-1, 1, 1), count)
-            elif op.kind == "BatchNormalization":
-                array = _widened(array, count, 1.0 if i == 4 else 0.0)
+            array = self.per_channel(op, i, array, count)
             values.append(build.constant(array, value.dtype, value.name))
         return build.op(op.kind, values, op.attributes, type_=operands[0].type)
+
+    def per_channel(self, op: Op, index: int, array: Array, count: int) -> Array:
+        """Constant operand ``index`` of an op of the region, for ``count`` channels."""
+        if op.kind in BINARY:
+            single = array.size == 1
+            return array.reshape(()) if single else _widened(array.reshape(-1, 1, 1), count)
+        if op.kind == "BatchNormalization":
+            return _widened(array, count, 1.0 if index == 4 else 0.0)
+        return array
 
     def _conv(self, build: Replacement, op: Op, data: Value) -> Value:
         """The conv over the slices of the depth that it reads."""
         geometry = conv_geometry(op)
         assert geometry is not None
-        batch, inputs, depth, *sizes = _dims(operand(op))
+        batch, inputs, depth, *sizes = dims_of(operand(op))
         assert isinstance(depth, int)
         if geometry.group > 1 and _channels(data) != inputs:
             raise NoMatch("the groups of a conv in the region would not fit padded channels")
@@ -193,7 +198,7 @@ class VolumeLayout:
             return data
         inner = self._product(build, (channels // group, *sizes))
         groups = () if group == 1 else (group,)
-        value = _reshape(build, data, (batch, depth, *groups, inner))
+        value = reshaped(build, data, (batch, depth, *groups, inner))
         if (reads == depth).any():
             ends = [0] * (2 * len(value.shape or ()))
             ends[len(ends) // 2 + 1] = 1
@@ -205,7 +210,7 @@ class VolumeLayout:
         if groups and taps > 1:
             value = build.transpose(value, (0, 1, 3, 2, 4))
         rows = self._row(build, batch, outputs)
-        return _reshape(build, value, (rows, taps * channels, *sizes))
+        return reshaped(build, value, (rows, taps * channels, *sizes))
 
     def _aligned(self, count: int, group: int) -> int:
         """Channels that a conv of ``count`` filters is given."""
@@ -233,7 +238,7 @@ class VolumeLayout:
         return build.graph.new_dim(prod(known) if len(known) == len(sizes) else None)
 
 
-def _reshape(build: Replacement, value: Value, dims: Sequence[Dim]) -> Value:
+def reshaped(build: Replacement, value: Value, dims: Sequence[Dim]) -> Value:
     """A Reshape to dims of which at most one is not a number."""
     assert isinstance(value.type, TensorType)
     target = build.ints([d if isinstance(d, int) else -1 for d in dims])
@@ -241,19 +246,20 @@ def _reshape(build: Replacement, value: Value, dims: Sequence[Dim]) -> Value:
     return build.op("Reshape", (value, target), type_=type_)
 
 
-def _dims(value: Value) -> tuple[Dim, ...]:
+def dims_of(value: Value) -> tuple[Dim, ...]:
+    """The dims of a value whose rank is known."""
     assert value.shape is not None
     return value.shape
 
 
 def _ends(value: Value) -> tuple[Dim, Dim]:
     """Batch and depth."""
-    dims = _dims(value)
+    dims = dims_of(value)
     return dims[0], dims[2]
 
 
 def _channels(value: Value) -> int:
-    count = _dims(value)[1]
+    count = dims_of(value)[1]
     assert isinstance(count, int)
     return count
 

@@ -15,7 +15,7 @@ from convc.pipeline import Context, Pipeline
 from convc.proof import prove
 from passes.lower_to_conv2d import LowerToConv2d
 from tests.helpers import check_pass
-from tests.lower_strategies import average_pools, multiplied
+from tests.lower_strategies import NOT_WIDE, average_pools, multiplied
 from tests.strategies import finished, new_graph, random_conv, seeds
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -117,7 +117,7 @@ def test_other_precisions_are_kept(dtype: type) -> None:
     w = build.constant(noise(4, 1, 3, 3).astype(dtype))
     y = build.op("Conv", (x, w), {"group": 2})
     graph = finished(build, build.op("AveragePool", (y,), {"kernel_shape": (2, 2)}))
-    assert LowerToConv2d().run(graph, Context(prove=prove)).applied == 2
+    assert LowerToConv2d(NOT_WIDE).run(graph, Context(prove=prove)).applied == 2
     weights = [op.operands[1].array.dtype for op in graph.ops() if op.kind == "Conv"]
     assert set(weights) == {np.dtype(dtype)}
 
@@ -188,7 +188,7 @@ def test_one_filter_a_channel_is_left_without_a_word() -> None:
     build, x = new_graph((1, 4, 6, 7))
     y = random_conv(build, x, 4, (3, 3), group=4)
     graph = finished(build, random_conv(build, y, 8, (3, 3), group=2))
-    stats = LowerToConv2d().run(graph)
+    stats = LowerToConv2d(NOT_WIDE).run(graph)
     assert (stats.applied, stats.declined) == (0, {})
 
 

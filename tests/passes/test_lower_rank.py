@@ -17,7 +17,7 @@ from convc.pipeline import Context
 from convc.proof import prove
 from passes.lower_to_conv2d import LowerToConv2d
 from tests.helpers import check_pass
-from tests.lower_strategies import lines, volumes
+from tests.lower_strategies import NOT_WIDE, lines, volumes
 from tests.strategies import finished, layer, new_graph, random_conv, seeds
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -77,7 +77,7 @@ def test_a_chain_over_one_axis(opset: int) -> None:
     y = random_conv(build, y, 8, (1,))
     y = build.op("GlobalAveragePool", (y,))
     graph = finished(build, y)
-    stats, after = check_pass(LowerToConv2d(), graph, RNG, larger(graph))
+    stats, after = check_pass(LowerToConv2d(NOT_WIDE), graph, RNG, larger(graph))
     assert stats.notes == {"1-D → 2-D: 2 in a region of 4 ops": 1}
     kernels = [op.operands[1].shape for op in after.ops() if op.kind == "Conv"]
     assert kernels == [(4, 1, 1, 31), (8, 4, 1, 1)]
@@ -91,7 +91,7 @@ def test_a_residual_branch_is_one_region() -> None:
     first = random_conv(build, x, 4, (3,), pads=1)
     second = random_conv(build, x, 4, (5,), pads=2)
     graph = finished(build, build.add(first, second))
-    stats, after = check_pass(LowerToConv2d(), graph, RNG)
+    stats, after = check_pass(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert stats.applied == 1
     assert count(after) == {"Unsqueeze": 1, "Conv": 2, "Add": 1, "Squeeze": 1}
 
@@ -99,7 +99,7 @@ def test_a_residual_branch_is_one_region() -> None:
 def test_what_comes_before_the_first_conv_stays() -> None:
     build, x = new_graph((1, 4, 20))
     y = random_conv(build, build.op("Relu", (x,)), 4, (3,))
-    _, after = check_pass(LowerToConv2d(), finished(build, y), RNG)
+    _, after = check_pass(LowerToConv2d(NOT_WIDE), finished(build, y), RNG)
     assert ranks(after, "Relu") == {3}
 
 
@@ -108,7 +108,7 @@ def test_what_leaves_a_region_in_the_middle() -> None:
     y = random_conv(build, x, 4, (3,), pads=1)
     outside = build.op("Softmax", (y,), {"axis": 2}, type_=y.type)
     z = random_conv(build, build.add(outside, y), 2, (3,))
-    stats, after = check_pass(LowerToConv2d(), finished(build, z, y), RNG)
+    stats, after = check_pass(LowerToConv2d(NOT_WIDE), finished(build, z, y), RNG)
     assert stats.applied == 1
     assert count(after) == {
         "Unsqueeze": 2,
@@ -125,7 +125,7 @@ def test_indices_of_a_pool_are_not_touched() -> None:
     types = (TensorType(F32, (1, 4, 17)), TensorType(np.dtype(np.int64), (1, 4, 17)))
     pool = build.graph.add("MaxPool", (y,), {"kernel_shape": (2,)}, types=types)
     graph = finished(build, *pool.results)
-    _, after = check_pass(LowerToConv2d(), graph, RNG)
+    _, after = check_pass(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert ranks(after, "MaxPool") == {3}
     assert ranks(after, "Conv") == {4}
 
@@ -135,7 +135,7 @@ def test_a_dead_op_holds_nothing_back() -> None:
     y = random_conv(build, x, 4, (3,), pads=1)
     build.op("Sigmoid", (y,), type_=y.type)
     graph = finished(build, build.op("Relu", (y,)))
-    stats = LowerToConv2d().run(graph, Context(prove=prove))
+    stats = LowerToConv2d(NOT_WIDE).run(graph, Context(prove=prove))
     assert stats.applied == 1
     assert ranks(graph, "Conv", "Relu") == {4}
     assert ranks(graph, "Sigmoid") == {3}
@@ -145,7 +145,7 @@ def test_a_dead_conv_is_left_alone() -> None:
     build, x = new_graph((1, 4, 20))
     random_conv(build, x, 4, (3,))
     graph = finished(build, build.op("Relu", (x,)))
-    assert LowerToConv2d().run(graph).applied == 0
+    assert LowerToConv2d(NOT_WIDE).run(graph).applied == 0
 
 
 # -- three axes ---------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_padded_channels_do_not_leave_the_region() -> None:
     build, x = new_graph((1, 2, 4, 5, 5))
     y = build.op("Sigmoid", (random_conv(build, x, 30, (3, 3, 3), pads=1),))
     graph = finished(build, y, random_conv(build, y, 4, (1, 3, 3)))
-    stats, after = check_pass(LowerToConv2d(), graph, RNG)
+    stats, after = check_pass(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert stats.applied == 1
     assert count(after)["Slice"] == 1
 
@@ -232,7 +232,7 @@ def test_other_precisions_are_kept(dtype: type, shape: tuple[int, ...]) -> None:
     rank = len(shape) - 2
     w = noise(3, 2, *(3 for _ in range(rank)))
     graph = finished(build, layer(build, x, geometry_of(w, pads=1), w, noise(3)))
-    assert LowerToConv2d().run(graph, Context(prove=prove)).applied == 1
+    assert LowerToConv2d(NOT_WIDE).run(graph, Context(prove=prove)).applied == 1
     (conv,) = [op for op in graph.ops() if op.kind == "Conv"]
     assert conv.operands[1].array.dtype == np.dtype(dtype)
     assert len(conv.result.shape) == 4

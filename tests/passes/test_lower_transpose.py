@@ -17,7 +17,7 @@ from convc.proof import prove
 from convc.rewrite import size_of
 from passes.lower_to_conv2d import LowerToConv2d
 from tests.helpers import check_linear
-from tests.lower_strategies import transposed_convs
+from tests.lower_strategies import NOT_WIDE, transposed_convs
 from tests.strategies import finished, layer, new_graph, seeds
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -138,7 +138,7 @@ def test_all_forms_together_end_in_two_dimensions() -> None:
 
 def test_two_by_two_is_one_pointwise_conv() -> None:
     graph = transposed(("n", 3, "h", "w"), geometry((2, 2), (2, 2)))
-    stats, after = check_linear(LowerToConv2d(), graph, RNG)
+    stats, after = check_linear(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert count(after) == {"Conv": 1, "DepthToSpace": 1}
     (conv,) = [op for op in after.ops() if op.kind == "Conv"]
     assert conv.operands[1].shape == (8, 3, 1, 1)
@@ -148,7 +148,7 @@ def test_two_by_two_is_one_pointwise_conv() -> None:
 
 def test_phases_have_the_macs_of_the_transposed_conv_without_its_padding() -> None:
     graph = transposed((1, 3, 5, 6), geometry((3, 3), (2, 2), (0, 0, 1, 1)))
-    stats, after = check_linear(LowerToConv2d(), graph, RNG)
+    stats, after = check_linear(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert stats.notes == {"ConvTranspose 3×3/2×2 → 4 phase convs": 1}
     assert size_of(after, after.ops()).macs == size_of(graph, graph.ops()).macs
     kernels = [op.attributes["kernel_shape"] for op in after.ops() if op.kind == "Conv"]
@@ -182,7 +182,7 @@ def test_strides_that_differ_are_interleaved_by_a_transpose() -> None:
 
 def test_a_crop_beyond_the_kernel_is_made_of_zeros() -> None:
     graph = transposed((1, 2, 6, "w"), geometry((2, 1), (1, 1), (2, 1, 1, 2)))
-    stats, after = check_linear(LowerToConv2d(), graph, RNG)
+    stats, after = check_linear(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert stats.applied == 1
     (conv,) = [op for op in after.ops() if op.kind == "Conv"]
     assert min(conv.attributes["pads"]) >= 0
@@ -192,7 +192,7 @@ def test_a_crop_beyond_the_kernel_is_made_of_zeros() -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_other_precisions_are_kept(dtype: type, stride: int) -> None:
     graph = transposed((1, 2, 5, 6), geometry((3, 3), (stride, stride)), dtype=dtype)
-    stats = LowerToConv2d().run(graph, Context(prove=prove))
+    stats = LowerToConv2d(NOT_WIDE).run(graph, Context(prove=prove))
     assert stats.applied == 1
     weights = [op.operands[1] for op in graph.ops() if op.kind == "Conv"]
     assert weights
@@ -203,7 +203,7 @@ def test_several_users_and_a_result_from_the_middle() -> None:
     build, x = new_graph((1, 2, 5, 6))
     y = layer(build, x, geometry((3, 3), (2, 2)), noise(2, 3, 3, 3))
     graph = finished(build, build.op("Relu", (y,)), build.op("Identity", (y,)), y)
-    stats, after = check_linear(LowerToConv2d(), graph, RNG)
+    stats, after = check_linear(LowerToConv2d(NOT_WIDE), graph, RNG)
     assert stats.applied == 1
     assert count(after)["Conv"] == 4
     assert after.output_names == graph.output_names
@@ -283,4 +283,4 @@ def test_other_domains_are_left_alone() -> None:
     build, x = new_graph((1, 2, 5, 6))
     w = build.constant(noise(2, 3, 3, 3))
     op = build.graph.add("ConvTranspose", (x, w), types=(x.type,), domain="other")
-    assert LowerToConv2d().run(finished(build, op.result)).applied == 0
+    assert LowerToConv2d(NOT_WIDE).run(finished(build, op.result)).applied == 0

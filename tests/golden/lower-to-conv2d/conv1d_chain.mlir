@@ -1,5 +1,5 @@
 // The region of two convs is entered and left once; in opset 11 by attributes.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=conv1d}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 11]]} {

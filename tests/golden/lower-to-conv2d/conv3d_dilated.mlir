@@ -1,5 +1,5 @@
 // The depth becomes batch; a Gather stacks the slices at a distance of two, with one of zeros.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=conv3d}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {

@@ -1,7 +1,7 @@
 // The depth has to be known.
 // passes: lower-to-conv2d
 // rewrites: 0
-// declined: 3 × the size is not known
+// declined: 4 × the size is not known
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]], onnx.sizes = [["d", 4]]} {
   func.func @main_graph(%x: tensor<1x1x?x3x3xf32> {onnx.dim_params = "2:d", onnx.name = "x"}) -> (tensor<1x1x?x3x3xf32> {onnx.name = "y"}) {

@@ -1,5 +1,5 @@
 // An average that counts the padding is a conv with equal weights.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=pool}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {

@@ -1,5 +1,5 @@
 // Three taps at stride two: one and two of them in turn, at the sizes that are open.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=phases}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]], onnx.sizes = [["h", 4], ["w", 5]]} {

@@ -1,5 +1,5 @@
 // A crop of one is what is left of the full padding of two; the kernel is flipped.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=transpose}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {

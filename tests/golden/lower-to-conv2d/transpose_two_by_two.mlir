@@ -1,5 +1,5 @@
 // Two by two at stride two: every phase has one tap.
-// passes: lower-to-conv2d
+// passes: lower-to-conv2d{forms=stacked-phases}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
