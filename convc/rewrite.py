@@ -304,12 +304,15 @@ def _apply(graph: Graph, rewrite: Rewrite, within: bool) -> list[Op]:
 
 
 def _between(graph: Graph, first: Set[Op], last: Iterable[Op]) -> list[Op]:
-    """The ops from ``last`` up to those in ``first``, which are not among them."""
+    """The ops from ``last`` up to those in ``first``, which are not among them.
+
+    A result that nobody uses is gone already.
+    """
     found: dict[Op, None] = {}
     stack = list(last)
     while stack:
         op = stack.pop()
-        if op in found or op in first or op.is_boundary:
+        if op in found or op in first or op.is_boundary or op not in graph:
             continue
         found[op] = None
         stack.extend(graph.producers(op))
