@@ -25,7 +25,7 @@ from convc.sizes import load_runnable
 from convc.version import __version__
 
 DEFAULT_PIPELINE = (
-    "simplify,fold-affine{border=decline copy-shared=false},"
+    "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
     "choose(fuse-convs,merge-branches{kinds=sums},commute-linear,lower-to-conv2d),"
     "flush-subnormals,simplify"
 )
