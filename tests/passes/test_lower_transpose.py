@@ -109,7 +109,6 @@ def test_strides_are_phases(forms: tuple[str, ...]) -> None:
     assert found["open"] >= 20, found
     assert found["shuffled"] >= 10, found
     assert found["cropped"] >= 20, found
-    assert found["the size is not known"] >= 3, found
 
 
 def test_all_forms_together_end_in_two_dimensions() -> None:
@@ -273,11 +272,8 @@ DECLINES: list[tuple[Callable[[], Graph], tuple[str, ...], str]] = [
     (lambda: infinite_weight(2), PHASES, NOT_FINITE),
     (lambda: infinite_weight(2), STACKED, NOT_FINITE),
     (unknown_geometry, PHASES, "the geometry depends on an unknown size"),
-    (
-        unequal_strides_at_open_sizes,
-        STACKED,
-        "the size is not known",
-    ),
+    (unequal_strides_at_open_sizes, PHASES, "the size is not known"),
+    (unequal_strides_at_open_sizes, STACKED, "the size is not known"),
     (unknown_rank, PHASES, "the rank of what the ConvTranspose takes is unknown"),
     (
         lambda: transposed((1, 2, 5, 6), geometry((2, 2), (2, 2))),
