@@ -26,7 +26,7 @@ from convc.sizes import load_runnable
 from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning
 
 DEFAULT_PIPELINE = (
-    "simplify,fold-affine{border=decline copy-shared=false},"
+    "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
     "choose(fuse-convs,merge-branches{kinds=sums},commute-linear,lower-to-conv2d),"
     "flush-subnormals,simplify"
 )

@@ -66,16 +66,15 @@ def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
         "image": rng.random,
     }
     return [
-        Case(
-            name, {v.name: _make(v, sizes, make, rng) for v in required(graph)}, name != "constants"
-        )
+        Case(name, _fill(graph, sizes, make, rng), name != "constants")
         for name, make in kinds.items()
     ]
 
 
 def noise(graph: Graph, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Feeds:
     """Signed noise for every floating input, at the graph's sizes unless others are given."""
-    return made_up(graph, graph.sizes if sizes is None else sizes, seed)[0].feeds
+    rng = np.random.default_rng(seed)
+    return _fill(graph, graph.sizes if sizes is None else sizes, rng.standard_normal, rng)
 
 
 def as_cases(data: Data, graph: Graph) -> list[Case]:
@@ -167,6 +166,10 @@ def _fitted(array: Array, value: Value, where: str) -> Array:
     if is_real(array.dtype) and not np.isfinite(array.astype(np.float64)).all():
         raise UsageError(f"{what} holds NaN or infinity")
     return array
+
+
+def _fill(graph: Graph, sizes: Mapping[str, int], make: Any, rng: np.random.Generator) -> Feeds:
+    return {value.name: _make(value, sizes, make, rng) for value in required(graph)}
 
 
 def _make(value: Value, sizes: Mapping[str, int], make: Any, rng: np.random.Generator) -> Array:

@@ -64,9 +64,11 @@ class Pass:
         """All proposals on the graph as it stands; nothing is applied."""
         return propose(graph, self.rules())
 
-    def _timed(self, graph: Graph, context: Context, select: Select) -> Stats:
+    def _timed(
+        self, graph: Graph, context: Context, select: Select, *, within: bool = False
+    ) -> Stats:
         start = perf_counter()
-        stats = sweep(graph, self.rules(), select, context.prove)
+        stats = sweep(graph, self.rules(), select, context.prove, within=within)
         stats.seconds = perf_counter() - start
         return stats
 
@@ -90,7 +92,7 @@ class Choose(Pass):
         """Applies, at each place, the proposal that lowers the objective most."""
         context = context or Context()
         if context.chooser is None:
-            return self._timed(graph, context, by_count(context.objective))
+            return self._timed(graph, context, by_count(context.objective), within=True)
         start = perf_counter()
         stats = context.chooser.choose(graph, self.rules(), str(self), context.prove)
         stats.seconds = perf_counter() - start

@@ -9,7 +9,9 @@ holds a nonlinearity, several inputs of either sign are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from math import prod
 
@@ -18,7 +20,7 @@ import numpy as np
 from convc.conv import ints
 from convc.errors import CannotProveError, ProofError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Dim, Op, TensorType, Value
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Op, TensorType, Value
 from convc.opset import is_linear
 from convc.reference import EvaluationError, evaluate
 from convc.rewrite import Rewrite
@@ -31,7 +33,13 @@ MOST = 48
 """Sizes from which the small ones start at the most: float64 shall not take long."""
 
 LARGEST_TRIED = 4_000_000
-"""Elements of an input above which open dims are not made larger for the sake of variety."""
+"""Elements of a value beyond which no size is chosen for open dims, not even the graph's own."""
+
+LARGEST_VARIED = 2**18
+"""Elements of a value at the sizes that are tried for the sake of variety: there are many."""
+
+Volume = tuple[float, Sequence[str]]
+"""A number, and open dims of the inputs: elements are the product of it and of their sizes."""
 
 
 def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
@@ -46,12 +54,24 @@ def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
             raise ProofError(f"{value!r} is {value.dtype}, its replacement {other.dtype}")
     region = _with_names(graph.extract(rewrite.cut, (*rewrite.inputs, *rewrite.outputs)))
     replacement = _with_names(rewrite.after.clone())
+    # Some regions run at no small size: these take larger ones, and their time.
+    for largest in (LARGEST_VARIED, LARGEST_TRIED):
+        worst, failure = _prove_at(rewrite, region, replacement, largest, seed)
+        if worst >= 0.0:
+            return worst
+    raise CannotProveError(f"the region cannot be evaluated: {failure}")
+
+
+def _prove_at(
+    rewrite: Rewrite, region: Graph, replacement: Graph, largest: int, seed: int
+) -> tuple[float, str]:
+    """The largest difference, −1 where no trial runs, and then why."""
     worst, failure = -1.0, "no size is known at which to evaluate it"
-    for feeds in _trials(region, np.random.default_rng(seed)):
+    for feeds in _trials(region, largest, np.random.default_rng(seed)):
         try:
             values = evaluate(region, feeds)
         except EvaluationError as error:
-            failure = failure if worst >= 0.0 else str(error)
+            failure = str(error)
             continue  # a size for which the original does not run is no evidence
         given, before = values[: len(rewrite.inputs)], values[len(rewrite.inputs) :]
         names = [value.name for value in replacement.inputs]
@@ -64,10 +84,11 @@ def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
             residual = difference(old, new)
             if not residual <= TOLERANCE + rewrite.bound:
                 raise ProofError(f"{value!r} differs by {residual:.1e} of its scale at {sizes}")
-            worst = max(worst, residual)
-    if worst < 0.0:
-        raise CannotProveError(f"the region cannot be evaluated: {failure}")
-    return worst
+            if old.size:
+                worst = max(worst, residual)
+            else:
+                failure = "its result is empty"  # no evidence either
+    return worst, failure
 
 
 def _with_names(part: Graph) -> Graph:
@@ -107,20 +128,22 @@ def difference(before: Array, after: Array) -> float:
     return float(relative.max(initial=0.0))
 
 
-def _trials(region: Graph, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+def _trials(region: Graph, largest: int, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
     linear = all(is_linear(op) or op.kind in (INPUT, CONSTANT, OUTPUT) for op in region.ops())
-    for sizes in _sizes(region):
+    for sizes in _sizes(region, largest):
         for scale in (1.0,) if linear else (1.0, 8.0, -8.0):
             yield {v.name: _random(v, sizes, scale, rng) for v in region.inputs}
 
 
-def _sizes(region: Graph) -> Iterator[Mapping[str, int]]:
+def _sizes(region: Graph, largest: int) -> Iterator[Mapping[str, int]]:
     """Sizes for the open dims: the graph's own, then small ones with every residue and border.
 
     The small ones run over one period of the region's total stride: from 1, where borders overlap
     and many regions do not run, from the largest kernel, and from the whole receptive field, where
     the borders come apart. All dims take the same size, or alternate between two that differ, or
-    differ by a period.
+    differ by a period; but a batch, along which no kernel slides, takes the smallest ones only.
+    Where a value would have more than ``largest`` elements, the dims take turns: one has its size,
+    the others what is left for them.
     """
     dims = (d for v in region.inputs for d in (v.shape or ()) if isinstance(d, str))
     # In the order of the axes, so that height and width are neighbours and alternate.
@@ -129,14 +152,45 @@ def _sizes(region: Graph) -> Iterator[Mapping[str, int]]:
         yield {}
         return
     usual = {name: region.sizes.get(name, 8) for name in names}
-    if all(_elements(v.shape or (), usual) <= LARGEST_TRIED for v in region.inputs):
+    volumes = _volumes(region, usual)
+    if _elements(volumes, usual) <= LARGEST_TRIED:
         yield usual
-    period, largest, field = _geometry(region)
-    starts = dict.fromkeys((1, min(largest, MOST), min(field, MOST)))
+    batches = _batches(region)
+    period, kernel, field = _geometry(region)
+    starts = dict.fromkeys((1, min(kernel, MOST), min(field, MOST)))
     for start, residue in product(starts, range(period)):
         for even, odd in ((0, 0), (0, 1), (1, 0), (period, 0)):
-            size = start + residue
-            yield {name: size + (odd if i % 2 else even) for i, name in enumerate(names)}
+            sizes = {
+                name: residue + (1 if name in batches else start) + (odd if i % 2 else even)
+                for i, name in enumerate(names)
+            }
+            yield from _bounded(sizes, volumes, largest)
+
+
+def _bounded(
+    sizes: Mapping[str, int], volumes: Sequence[Volume], largest: int
+) -> Iterator[Mapping[str, int]]:
+    """``sizes`` if no value exceeds ``largest`` there, else for each dim what fits beside it."""
+    if _elements(volumes, sizes) <= largest:
+        yield sizes
+        return
+    for name in sizes:
+        parts = [_cut(sizes, name, most) for most in range(1, max(sizes.values()))]
+        fitting = bisect_right(parts, largest, key=partial(_elements, volumes))
+        yield from parts[:fitting][-1:]
+
+
+def _cut(sizes: Mapping[str, int], kept: str, most: int) -> dict[str, int]:
+    """``sizes``, those but the one of ``kept`` limited to ``most``."""
+    return {name: size if name == kept else min(size, most) for name, size in sizes.items()}
+
+
+def _batches(region: Graph) -> set[str]:
+    """Open dims that are the first of four or more, and nothing else."""
+    shapes = [value.shape or () for value in region.inputs]
+    first = {shape[0] for shape in shapes if len(shape) > 3}
+    others = {dim for shape in shapes for dim in (shape[1:] if len(shape) > 3 else shape)}
+    return {dim for dim in first - others if isinstance(dim, str)}
 
 
 def _geometry(region: Graph) -> tuple[int, int, int]:
@@ -159,8 +213,29 @@ def _extent(op: Op) -> int:
     return max((d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=False)), default=1)
 
 
-def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
-    return prod(sizes.get(d, 1) if isinstance(d, str) else d or 1 for d in shape)
+def _volumes(region: Graph, usual: Mapping[str, int]) -> list[Volume]:
+    """What the elements of the region's values are products of.
+
+    A dim that an op made keeps its proportion to what the inputs have on that axis.
+    """
+    on_axis = {i: d for v in region.inputs[::-1] for i, d in enumerate(v.shape or ())}
+    volumes: list[Volume] = []
+    for value in (v for op in region.ops() if op.array is None for v in op.results):
+        factor, names = 1.0, list[str]()
+        for axis, dim in enumerate(value.shape or ()):
+            given = dim if dim in usual else on_axis.get(axis)
+            if isinstance(dim, int):
+                factor *= dim
+            elif isinstance(given, str):
+                names.append(given)
+                factor *= region.sizes.get(dim or "", usual[given]) / max(usual[given], 1)
+        volumes.append((factor, names))
+    return volumes
+
+
+def _elements(volumes: Iterable[Volume], sizes: Mapping[str, int]) -> int:
+    """Elements of the largest value, roughly."""
+    return max(int(factor * prod(sizes[name] for name in names)) for factor, names in volumes)
 
 
 def _random(

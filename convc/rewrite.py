@@ -7,7 +7,7 @@ has nothing to offer. It changes nothing. `sweep` visits every op until no rule 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -190,11 +190,17 @@ def propose(graph: Graph, rules: Sequence[Rule]) -> list[Rewrite]:
 
 
 def sweep(
-    graph: Graph, rules: Sequence[Rule], select: Select = first, prove: Prove | None = None
+    graph: Graph,
+    rules: Sequence[Rule],
+    select: Select = first,
+    prove: Prove | None = None,
+    *,
+    within: bool = False,
 ) -> Stats:
     """Applies ``rules`` until none has more to give.
 
-    After the first pass over all ops only the surroundings of a change are visited again.
+    After the first pass over all ops only the surroundings of a change are visited again: the ends
+    of what was replaced, and ``within`` it where that is asked for.
     """
     stats = Stats()
     reasons: dict[tuple[Op, int], str] = {}
@@ -216,7 +222,7 @@ def sweep(
             except CannotProveError as error:
                 reasons[op, -1] = f"not proved: {error}"
                 continue
-            changed.update(dict.fromkeys(_apply(graph, chosen)))
+            changed.update(dict.fromkeys(_apply(graph, chosen, within)))
             let_go(proposals)
             stats.applied += 1
             stats.notes[chosen.note] += 1
@@ -271,13 +277,17 @@ def apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
 
     The replaced values' names go to the values that replace them.
     """
-    return list(_surroundings(graph, _apply(graph, rewrite)))
+    return list(_surroundings(graph, _apply(graph, rewrite, within=False)))
 
 
-def _apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
-    """Applies a proposal; returns the ops at which the graph changed."""
+def _apply(graph: Graph, rewrite: Rewrite, within: bool) -> list[Op]:
+    """Applies a proposal; returns the ops at which the graph changed.
+
+    These are the last new ones and those that feed the first; ``within``: all new ones.
+    """
     before = graph.version
-    known = {result for value in rewrite.inputs for result in value.op.results}
+    feeding = [value.op for value in rewrite.inputs]
+    known = {result for op in feeding for result in op.results}
     results = graph.inline(rewrite.after, rewrite.inputs)
     for old, new in zip(rewrite.outputs, results, strict=True):
         if new not in known and not new.op.is_boundary:
@@ -289,7 +299,24 @@ def _apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
         if op.array is not None:
             give_back(op.array)
     assert graph.version != before
-    return [value.op for value in (*results, *rewrite.inputs)]
+    last = [value.op for value in results]
+    return [*(_between(graph, set(feeding), last) if within else last), *feeding]
+
+
+def _between(graph: Graph, first: Set[Op], last: Iterable[Op]) -> list[Op]:
+    """The ops from ``last`` up to those in ``first``, which are not among them.
+
+    A result that nobody uses is gone already.
+    """
+    found: dict[Op, None] = {}
+    stack = list(last)
+    while stack:
+        op = stack.pop()
+        if op in found or op in first or op.is_boundary or op not in graph:
+            continue
+        found[op] = None
+        stack.extend(graph.producers(op))
+    return list(found)
 
 
 def _surroundings(graph: Graph, changed: Iterable[Op]) -> dict[Op, None]:

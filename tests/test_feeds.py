@@ -74,6 +74,7 @@ def test_open_sizes_and_dtypes() -> None:
     graph = one_input(("n", 3, "h", None), HALF)
     sizes = {"n": 2, "h": 5, **{k: v for k, v in graph.sizes.items() if k.startswith("?")}}
     array = noise(graph, sizes)["x"]
+    assert np.array_equal(array, made_up(graph, sizes, 0)[0].feeds["x"])
     assert array.shape == (2, 3, 5, 224)
     assert array.dtype == np.float16
     assert noise(graph)["x"].shape == (1, 3, 224, 224)

@@ -119,6 +119,23 @@ def test_a_change_is_seen_by_the_ops_around_it() -> None:
     assert dict(stats.declined) == {}
 
 
+def spread(graph: Graph, op: Op) -> Rewrite:
+    """Abs(x) → five ops, an Identity in the middle."""
+    build = Replacement(graph)
+    value = build.take(source(op))
+    for kind in ("Exp", "Exp", "Identity", "Exp", "Exp"):
+        value = build.op(kind, (value,))
+    return build.rewrite({op.result: value}, note="spread")
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_the_inside_of_a_replacement_is_visited_where_asked_for(within: bool) -> None:
+    graph = chain("Abs")
+    sweep(graph, [rule(drop, "Identity"), rule(spread, "Abs")], within=within)
+    assert ("Identity" not in kinds_of(graph)) is within
+    assert kinds_of(graph).count("Exp") == 4
+
+
 def test_reasons_are_those_at_the_end_once_for_each_op() -> None:
     graph = chain("Neg", "Identity", "Relu", "Neg", "Identity", "Neg", "Identity", "Neg")
     stats = sweep(graph, [rule(merge, "Neg"), rule(drop, "Identity")])

@@ -17,8 +17,16 @@ NEIGHBOUR = 1e-6
 """A filter is measured by at least this part of the layer's largest value."""
 SPREAD = 2.0**10
 """How much larger the input of a negligible weight may be than that of the largest one."""
+REFERENCE = 1e6
+"""Of a layer's largest value no more than this counts."""
 DIGITS = 44
 """Bits to which two numbers must agree to count as equal: float64 has 53."""
+NEAR = 2.0**-30
+"""Keys of filters that are further apart do not belong to multiples of each other."""
+SAMPLES = 4
+"""Weights along each axis by which filters are first told apart."""
+CHUNK = 2**18
+"""Weights looked at together: a copy of all those of a large layer costs more than the layer."""
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -27,7 +35,7 @@ Mask = NDArray[np.bool_]
 def negligible(filters: AnyArray, bias: AnyArray, roundoff: float) -> tuple[Mask, Array]:
     """Which filters give nothing but their bias, and by how much that is wrong.
 
-    With ``M`` the layer's largest magnitude, filter k is negligible if
+    With ``M`` the layer's largest magnitude, or 10⁶ if that is less, filter k is negligible if
 
         2¹⁰ · Σ|w_k| ≤ roundoff · max(|b_k|, M·1e-6)
 
@@ -43,13 +51,83 @@ def negligible(filters: AnyArray, bias: AnyArray, roundoff: float) -> tuple[Mask
         (K,) true for a negligible filter; (K,) the ratio of the left side to the maximum, 0 for a
         filter of zeros.
     """
-    magnitude = np.abs(as_float64(filters)).reshape(len(filters), -1)
+    rows = filters.reshape(len(filters), -1)
     offset = np.abs(as_float64(bias))
-    largest = max(magnitude.max(initial=0.0), offset.max(initial=0.0))
-    moved = SPREAD * magnitude.sum(axis=1)
-    scale = np.maximum(offset, largest * NEIGHBOUR)
+    largest, moved = offset.max(initial=0.0), np.zeros(len(rows))
+    step = max(1, CHUNK // max(rows.shape[1], 1))
+    for start in range(0, len(rows), step):
+        magnitude = np.abs(as_float64(rows[start : start + step]))
+        moved[start : start + step] = SPREAD * magnitude.sum(axis=1)
+        largest = max(largest, magnitude.max(initial=0.0))
+    scale = np.maximum(offset, min(largest, REFERENCE) * NEIGHBOUR)
     ratio = np.divide(moved, scale, out=np.zeros_like(moved), where=moved > 0)
     return np.less_equal(ratio, roundoff), ratio
+
+
+def may_be_negligible(blocks: AnyArray, bias: AnyArray, roundoff: float) -> Mask:
+    """(K,): false for filters that `negligible` surely does not name, by a few weights of each.
+
+    Args:
+        blocks: (G, K/G, C/G, T), weights by group, filter, input channel and tap.
+        bias: (K,).
+        roundoff: as there.
+    """
+    moved: Array = SPREAD * np.abs(_samples(blocks)).max(axis=2).reshape(-1)
+    scale = np.maximum(np.abs(as_float64(bias)), REFERENCE * NEIGHBOUR)
+    return np.less_equal(moved, roundoff * scale)
+
+
+def read_by(blocks: AnyArray, counted: Mask | None = None) -> Mask:
+    """(G, C/G): the input channels for which any filter has a weight other than 0.
+
+    Filters are looked at until one is found for each channel: nearly always one will do.
+
+    Args:
+        blocks: (G, K/G, C/G, T), weights by group, filter, input channel and tap. With the middle
+            axes swapped it is the filters that are told, by the channels they read.
+        counted: (G, K/G), the filters that count; by default all.
+    """
+    found = np.zeros((blocks.shape[0], blocks.shape[2]), bool)
+    start, step = 0, 1
+    most = max(1, CHUNK * blocks.shape[1] // max(blocks.size, 1))
+    while start < blocks.shape[1] and not found.all():
+        part = slice(start, start + step)
+        weights = (blocks[:, part] != 0).any(axis=3)
+        if counted is not None:
+            weights &= counted[:, part, np.newaxis]
+        found |= weights.any(axis=1)
+        start, step = start + step, min(2 * step, most)
+    return found
+
+
+def may_be_parallel(blocks: AnyArray) -> Mask:
+    """(K,): false for filters that are surely no multiple of any other one of their group.
+
+    A key is computed from a few weights of each filter, the same for all of its positive
+    multiples but for rounding; sorted, the keys of such filters are neighbours.
+
+    Args:
+        blocks: (G, K/G, C/G, T), weights by group, filter, input channel and tap.
+    """
+    some = _samples(blocks)
+    largest = np.abs(some).max(axis=2, keepdims=True)
+    unit = np.divide(some, largest, out=np.zeros_like(some), where=largest > 0)
+    keys = unit @ np.cos(1.0 + np.arange(some.shape[2]))
+    order = np.argsort(keys, axis=1)
+    near = np.diff(np.take_along_axis(keys, order, axis=1), axis=1) <= NEAR
+    close = np.zeros(keys.shape, bool)
+    close[:, 1:] |= near
+    close[:, :-1] |= near
+    result: Mask = np.empty_like(close)
+    np.put_along_axis(result, order, close, axis=1)
+    return result.reshape(-1)
+
+
+def _samples(blocks: AnyArray) -> Array:
+    """(G, K/G, n): at most `SAMPLES`² weights of each filter."""
+    channels, taps = blocks.shape[2:]
+    some = blocks[:, :, :: -(-channels // SAMPLES), :: -(-taps // SAMPLES)]
+    return as_float64(some).reshape(*blocks.shape[:2], -1)
 
 
 def rounded(values: AnyArray) -> Array:
@@ -100,10 +178,11 @@ def response(w: AnyArray, values: AnyArray, group: int = 1) -> Array:
         values: (C,).
         group: of the layer.
     """
-    sums = as_float64(w).reshape(group, w.shape[0] // group, w.shape[1], -1).sum(axis=3)
-    blocks = as_float64(values).reshape(group, -1)
-    result: Array = np.einsum("gkc,gc->gk", sums, blocks).reshape(-1)
-    return result
+    blocks = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
+    result = np.zeros(blocks.shape[:2])
+    for g, c in np.argwhere(as_float64(values).reshape(group, -1)):
+        result[g] += values[g * w.shape[1] + c] * as_float64(blocks[g, :, c]).sum(axis=1)
+    return result.reshape(-1)
 
 
 def merge_inputs(w: AnyArray, into: Sequence[tuple[int, int, float]], group: int = 1) -> Array:
@@ -144,7 +223,7 @@ def restrict(
     """
     rows, columns = w.shape[0] // group, w.shape[1]
     if group == 1:
-        return w[outputs][:, inputs], 1
+        return w[np.ix_(outputs, inputs)], 1
     blocks = [
         w[outputs[outputs // rows == g]][:, inputs[inputs // columns == g] % columns]
         for g in range(group)

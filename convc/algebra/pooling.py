@@ -60,7 +60,9 @@ def keeps_ones(
 def _keeps_any(geometry: ConvGeometry, axis: int, include_pad: bool) -> bool:
     begin, end = geometry.pads_begin[axis], geometry.pads_end[axis]
     if begin == end == 0:
-        return True  # the first sample of every window is real
+        # The first sample of every window is real. A stride lets an input pass that is shorter than
+        # the window; with padding counted, onnxruntime then counts all of it before opset 19.
+        return not include_pad or geometry.strides[axis] == 1 or geometry.extent[axis] == 1
     # Samples side by side, not all of them in the padding. Dilated ones may step over the input.
     near = geometry.dilations[axis] == 1 and min(begin, end) >= 0
     return near and max(begin, end) < geometry.kernel[axis] and not include_pad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 import numpy as np
@@ -13,6 +13,7 @@ from onnx import (
     NodeProto,
     TensorProto,
     ValueInfoProto,
+    defs,
     helper,
 )
 
@@ -88,6 +89,25 @@ def _set_metadata(model: ModelProto, key: str, value: str) -> None:
     model.metadata_props.add(key=key, value=value)
 
 
+def _may_be_omitted(result: Value, opsets: Mapping[str, int]) -> bool:
+    """Whether the file may leave a ``result`` that nobody uses without a name.
+
+    A node may for what its operator calls optional; a runtime refuses other results without a
+    name, or crashes (onnxruntime does on a Split). Of an operator that onnx does not know nothing
+    is known: what its file omits stays omitted.
+    """
+    op = result.op
+    if op.array is not None:
+        return True  # as an initialiser it goes with its name
+    try:
+        schema = defs.get_schema(op.kind, opsets.get(op.domain, 1), op.domain)
+    except defs.SchemaError:
+        return True
+    # The last output of an operator may be variadic: it speaks for all results from there on.
+    output = schema.outputs[min(result.index, len(schema.outputs) - 1)]
+    return bool(output.option == defs.OpSchema.FormalParameterOption.Optional)
+
+
 def _has_bodies(op: Op) -> bool:
     return any(isinstance(value, Opaque) for value in op.attributes.values())
 
@@ -148,7 +168,10 @@ class _Exporter:
             self.taken.add(name)
 
     def _bind(self, value: Value) -> None:
-        if value in self.bound or (not value.name and not self.graph.uses(value)):
+        if value in self.bound:
+            return
+        unnamed = not value.name and not self.graph.uses(value)
+        if unnamed and _may_be_omitted(value, self.graph.header.opsets):
             return
         self.bound[value] = self._fresh(value.name or f"{value.op.kind}_{value.index}")
 

@@ -13,8 +13,9 @@ from convc.ir import Array, Attribute, Dim, Op, TensorType, Type, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import operand
 from passes.commute_linear.axes import is_by_channel
+from passes.commute_linear.cut import Price
 from passes.commute_linear.kinds import BROADCASTING, UNARY
-from passes.commute_linear.region import Frame, Layout, Placement, Price, relay
+from passes.commute_linear.region import Frame, Layout, Placement, relay
 
 TO_SPACE, TO_DEPTH = "DepthToSpace", "SpaceToDepth"
 KINDS = (TO_SPACE, TO_DEPTH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from operator import lt
 
 from convc.algebra.pooling import keeps_ones, pooled_size, shares_of_ones
 from convc.conv import pool_geometry
@@ -11,15 +12,8 @@ from convc.ir import Op
 from convc.opset import constant_ints
 from convc.rewrite import NoMatch, Rewrite, Rule, rule
 from passes._chains import fixed, operand, sizes
-from passes.commute_linear.conv import (
-    LARGE,
-    Spatial,
-    read_pointwise,
-    sizes_at,
-    swap_conv_first,
-    swap_conv_last,
-    walk_back,
-)
+from passes.commute_linear.conv import Spatial
+from passes.commute_linear.swap import after_conv, assumed, before_conv, spatial_sizes
 
 KINDS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 
@@ -31,32 +25,23 @@ def rules() -> list[Rule]:
 
 def pool_before_conv(graph: Graph, op: Op) -> Rewrite:
     """The pool ``op`` before the 1×1 conv that it follows."""
-    links, path = walk_back(graph, operand(op))
-    read_pointwise(path[-1].op)
-    return swap_conv_last(graph, read_pool(graph, op), links, path)
+    return before_conv(graph, op, read_pool)
 
 
 def pool_after_conv(graph: Graph, op: Op) -> Rewrite:
     """The pool before the 1×1 conv ``op`` behind it."""
-    links, path = walk_back(graph, operand(op))
-    pool = path[-1].op
-    if pool.domain or pool.kind not in KINDS:
-        raise NoMatch
-    conv = read_pointwise(op)
-    return swap_conv_first(graph, conv, read_pool(graph, pool), links, path)
+    return after_conv(graph, op, KINDS, read_pool)
 
 
 def read_pool(graph: Graph, op: Op) -> Spatial:
     """An average over windows or whole spatial axes; raises NoMatch where it is something else."""
     data = operand(op)
-    if data.shape is None or len(data.shape) < 3:
-        raise NoMatch("the shape is not known")
-    known = sizes_at(graph, data, len(data.shape))
-    size = tuple(LARGE if n is None else n for n in known)
+    size = assumed(spatial_sizes(graph, data))
     if op.kind == "AveragePool":
         return _windows(op, size)
-    axes = range(2, len(data.shape))
-    chosen = set(axes if op.kind == "GlobalAveragePool" else _reduced(op, len(data.shape)))
+    rank = len(size) + 2
+    axes = range(2, rank)
+    chosen = set(axes if op.kind == "GlobalAveragePool" else _reduced(op, rank))
     output = tuple(1 if axis in chosen else size[axis - 2] for axis in axes)
     return Spatial(op, data, size, output, work=prod(size))
 
@@ -88,6 +73,9 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
     if whole is None or not certain:
         unknown = "the AveragePool counts padding, and the size of its result is not known"
         return Spatial(op, data, size, output, work, unknown=unknown, may_vanish=vanishes)
+    if include and any(map(lt, whole, geometry.extent)):
+        # By what onnxruntime divides such a window depends on the opset.
+        raise NoMatch("the window of the AveragePool is larger than what it pools")
     shares = shares_of_ones(geometry, whole, ceil_mode=ceil_mode, include_pad=include)
     return Spatial(op, data, size, output, work, shares)
 

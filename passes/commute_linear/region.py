@@ -7,7 +7,9 @@ cut: an op is *moved* or *kept*, and a conversion costs its bytes and a constant
 
 - where a value made by a kept op goes into a moved one, or the other way round, once a value;
 - where an existing conversion into the other layout feeds a kept op;
-- where an existing conversion back reads a kept op.
+- where an existing conversion back reads a kept op;
+- where a value made by a moved op goes into a candidate by an existing conversion: it is read as it
+  was, so it is converted back, once a value.
 
 These costs are submodular, so the cut is the cheapest choice of all. It is proposed only where it
 is cheaper than the graph as it stands, so that repeated rewrites come to an end.
@@ -16,33 +18,23 @@ is cheaper than the graph as it stands, so that repeated rewrites come to an end
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import networkx as nx
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from convc.graph import Graph
 from convc.ir import Array, Attribute, Op, Type, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
+from passes.commute_linear.cut import KEPT, Network, Price
 
 LARGEST = 512
 """Candidates beyond which a region grows no further."""
 
 Layout = tuple[Any, ...]
 
-_KEPT, _MOVED = "kept", "moved"
-
 OVERHEADS = (2**16, 2**40)
 """Bytes that one conversion counts for besides its own, tried in turn: calling an op takes as long
 as moving some tens of KiB; and where that would trade one large for many small, none more."""
-
-
-class Price(NamedTuple):
-    """What a conversion costs: bytes moved (0 for a Reshape), and ops."""
-
-    bytes: int
-    ops: int
 
 
 @dataclass(frozen=True)
@@ -147,6 +139,8 @@ def _grow(graph: Graph, frame: Frame, seed: Value, layout: Layout) -> Region:
         for op in (value.op, *(user for user, _ in graph.uses(value))):
             if op in placements or op.is_boundary or op.domain or frame.is_conversion(op):
                 continue
+            if graph.is_dead(op):  # it would not be replaced, but be there twice
+                continue
             placement = frame.place(graph, op, value, layouts[value])
             if placement is None or not _fits(op, placement, layouts):
                 continue
@@ -171,7 +165,7 @@ def _cheapest(graph: Graph, frame: Frame, region: Region) -> list[Op]:
     # Without all the sizes nothing can be weighed: then no bytes may be moved that were not.
     known = None not in prices.values()
     for overhead in OVERHEADS:
-        network = _Network(overhead)
+        network = Network(overhead)
         for value, layout in layouts.items():
             price = prices[value] or Price(0, 1)
             free = known or prices[value] == Price(0, 0)
@@ -199,68 +193,18 @@ def in_order(ops: Mapping[Op, None]) -> list[Op]:
     return list(done)
 
 
-class _Network:
-    """The flow network, from `_KEPT` to `_MOVED`.
-
-    An edge (a, b) with a price says: that much where a is kept and b is moved.
-    """
-
-    def __init__(self, overhead: int) -> None:
-        self._digraph = nx.DiGraph()
-        self._digraph.add_nodes_from((_KEPT, _MOVED))
-        self._overhead = overhead
-        self._present = Price(0, 0)
-        self._prices: dict[tuple[object, object], Price] = {}
-
-    def add(self, kept: object, moved: object, price: Price | None) -> None:
-        """``price`` where the one is kept and the other moved; None forbids that."""
-        if kept == moved:
-            return
-        if price is None:
-            self._digraph.add_edge(kept, moved)
-            self._digraph.edges[kept, moved].pop("capacity", None)
-            return
-        edge = self._digraph.get_edge_data(kept, moved, {"capacity": 0})
-        if "capacity" in edge:
-            self._digraph.add_edge(kept, moved, capacity=edge["capacity"] + self._cost(price))
-            self._prices[kept, moved] = _sum(self._prices.get((kept, moved), Price(0, 0)), price)
-
-    def add_present(self, kept: object, price: Price) -> None:
-        """A conversion that is there, and stays where ``kept`` is."""
-        self._present = _sum(self._present, price)
-        self.add(kept, _MOVED, price)
-
-    def _cost(self, price: Price) -> int:
-        """The bytes with the overhead; below them a unit for each, to break ties."""
-        return (price.bytes + self._overhead * price.ops) * 2**20 + 1
-
-    def cut(self) -> set[object]:
-        """What to move; empty unless that leaves fewer bytes or ops to convert, and no more."""
-        _, (kept, moved) = nx.minimum_cut(self._digraph, _KEPT, _MOVED)
-        after = Price(0, 0)
-        for (one, other), price in self._prices.items():
-            if one in kept and other in moved:
-                after = _sum(after, price)
-        better = after.bytes <= self._present.bytes and after.ops <= self._present.ops
-        return set(moved) if better and after != self._present else set()
-
-
-def _sum(one: Price, other: Price) -> Price:
-    return Price(one.bytes + other.bytes, one.ops + other.ops)
-
-
 def _add_value(  # noqa: PLR0917  # the parts of one formula
     graph: Graph,
     frame: Frame,
     region: Region,
-    network: _Network,
+    network: Network,
     value: Value,
     layout: Layout,
     price: Price,
     new: Price | None,
 ) -> None:
     """The prices of the conversions of one value; ``new`` is that of one that is not there yet."""
-    maker: object = value.op if value.op in region.placements else _KEPT
+    maker: object = value.op if value.op in region.placements else KEPT
     users = {user for user, _ in graph.uses(value)}
     exits = {user for user in users if frame.is_conversion(user)}
     inner = [user for user in users if user in region.placements]
@@ -278,17 +222,34 @@ def _add_value(  # noqa: PLR0917  # the parts of one formula
         for user in inner:
             network.add(user, back, None)
         if outer or exits:
-            network.add(_KEPT, back, None)
-    if maker is _KEPT:
+            network.add(KEPT, back, None)
+    if maker is KEPT:
         return
     for user in inner:
         network.add(user, back, None)
     for user in exits:
         if frame.left(user, layout):
             network.add_present(maker, price)
-    if outer or not all(frame.left(u, layout) or frame.can_skip(u, layout) for u in exits):
-        network.add(_KEPT, back, None)
+    gone = all(frame.left(u, layout) or frame.can_skip(u, layout) for u in exits)
+    if outer or not gone or _comes_back(graph, frame, region, value, region.placements):
+        network.add(KEPT, back, None)
     network.add(back, maker, new)
+
+
+def _comes_back(
+    graph: Graph, frame: Frame, region: Region, value: Value, inside: Collection[Op]
+) -> bool:
+    """Whether ops ``inside`` enter through a conversion of ``value``, and so read it as it was."""
+    return any(
+        _is_way_in(frame, region, op) and any(user in inside for user, _ in graph.uses(op.result))
+        for op, _ in graph.uses(value)
+    )
+
+
+def _is_way_in(frame: Frame, region: Region, op: Op) -> bool:
+    """Whether what reads the result of the conversion ``op`` in its layout takes its operand."""
+    layout = region.layouts.get(op.result) if frame.is_conversion(op) else None
+    return layout is not None and (frame.entered(op, layout) or frame.through(op, layout))
 
 
 @dataclass
@@ -354,14 +315,32 @@ def _rewrite(graph: Graph, frame: Frame, region: Region, moved: list[Op], what: 
             layout, new = region.layouts[value], emitter.new(value)
             users = dict.fromkeys(user for user, _ in graph.uses(value) if user not in inside)
             for user in [u for u in users if frame.is_conversion(u)]:
-                if frame.left(user, layout):
+                readers = {reader for reader, _ in graph.uses(user.result)}
+                if readers and readers <= inside and _is_way_in(frame, region, user):
+                    del users[user]
+                elif frame.left(user, layout):
                     new.type = user.result.type or new.type
                     results[user.result] = new
                     del users[user]
                 elif frame.can_skip(user, layout):
                     results[user.result] = frame.skip(build, new, user, layout)
                     del users[user]
-            if users:
+            if users or _comes_back(graph, frame, region, value, inside):
                 results[value] = frame.leave(build, new, value, layout)
     count = len(moved)
-    return build.rewrite(results, note=f"{what}: {count} op{'s' * (count > 1)} laid out anew")
+    note = f"{what}: {count} op{'s' * (count > 1)} laid out anew"
+    rewrite = build.rewrite(results, note=note)
+    computed = {*rewrite.inputs, *results}
+    cut = [v for v in rewrite.inputs if v not in results and not _follows(frame, v, computed)]
+    return replace(rewrite, frontier=tuple(cut))
+
+
+def _follows(frame: Frame, value: Value, others: Collection[Value]) -> bool:
+    """Whether conversions make ``value`` of one of ``others``: then a proof must not feed both."""
+    while frame.is_conversion(value.op):
+        source = value.op.operands[0]
+        assert source is not None
+        if source in others:
+            return True
+        value = source
+    return False

@@ -9,9 +9,10 @@ import numpy as np
 from convc.graph import Graph
 from convc.ir import Array, Op, TensorType, Type, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
+from passes.commute_linear.cut import Price
 from passes.commute_linear.groups import view_sizes
 from passes.commute_linear.kinds import BROADCASTING, UNARY
-from passes.commute_linear.region import Frame, Layout, Placement, Price, relay
+from passes.commute_linear.region import Frame, Layout, Placement, relay
 
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 

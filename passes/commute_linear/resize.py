@@ -11,16 +11,9 @@ from convc.conv import ints
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Rewrite, Rule, rule
-from passes._chains import operand
-from passes.commute_linear.conv import (
-    LARGE,
-    Spatial,
-    read_pointwise,
-    sizes_at,
-    swap_conv_first,
-    swap_conv_last,
-    walk_back,
-)
+from passes._chains import operand, sizes
+from passes.commute_linear.conv import Spatial
+from passes.commute_linear.swap import after_conv, assumed, before_conv, spatial_sizes
 
 KINDS = ("Resize", "Upsample")
 PRODUCT = 32
@@ -37,19 +30,12 @@ def rules() -> list[Rule]:
 
 def resize_before_conv(graph: Graph, op: Op) -> Rewrite:
     """The Resize ``op``, which shrinks, before the 1×1 conv that it follows."""
-    links, path = walk_back(graph, operand(op))
-    read_pointwise(path[-1].op)
-    return swap_conv_last(graph, read_resize(graph, op), links, path)
+    return before_conv(graph, op, read_resize)
 
 
 def resize_after_conv(graph: Graph, op: Op) -> Rewrite:
     """The Resize, which enlarges, after the 1×1 conv ``op`` that it feeds."""
-    links, path = walk_back(graph, operand(op))
-    resize = path[-1].op
-    if resize.domain or resize.kind not in KINDS:
-        raise NoMatch
-    conv = read_pointwise(op)
-    return swap_conv_first(graph, conv, read_resize(graph, resize), links, path)
+    return after_conv(graph, op, KINDS, read_resize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +50,14 @@ class _Target:
 def read_resize(graph: Graph, op: Op) -> Spatial:
     """A Resize of spatial axes whose weights sum to 1; raises NoMatch for any other."""
     data = operand(op)
-    if data.shape is None or len(data.shape) < 3:
-        raise NoMatch("the shape is not known")
+    size = spatial_sizes(graph, data)
     if op.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
         raise NoMatch("tf_crop_and_resize has values of its own outside of the input")
-    rank = len(data.shape)
-    target = _target(graph, op, rank)
+    target = _target(graph, op, len(size) + 2)
     _require_spatial(op, data, target)
-    size = sizes_at(graph, data, rank)
     if target.sizes is not None and None in size:
         raise NoMatch(f"whether the {op.kind} enlarges is not known: a size is open")
-    before = tuple(LARGE if n is None else n for n in size)
+    before = assumed(size)
     after = list(before)
     for i, axis in enumerate(target.axes):
         if axis < 2:
@@ -89,10 +72,8 @@ def read_resize(graph: Graph, op: Op) -> Spatial:
     varying = sum(a != b for a, b in zip(before, after, strict=True))
     listed = 3 if target.sizes is not None and 1 in target.axes else None
     work = PRODUCT * prod(after) * taps**varying
-    vanishes = any(
-        not isinstance(dim, int) and b < a
-        for dim, a, b in zip(data.shape[2:], before, after, strict=True)
-    )
+    spatial = sizes(data.shape, len(size))
+    vanishes = any(n is None and b < a for n, a, b in zip(spatial, before, after, strict=True))
     return Spatial(op, data, before, tuple(after), work, lists_channels=listed, may_vanish=vanishes)
 
 
@@ -103,11 +84,11 @@ def _target(graph: Graph, op: Op, rank: int) -> _Target:
         given = op.attributes.get("scales")
         return _Target(axes, np.asarray(given) if isinstance(given, tuple) else None, None)
     first = op.operand(1 if op.kind == "Upsample" or opset < 11 else 2)
-    scales, sizes = _array(op, first), _array(op, op.operand(3) if opset >= 11 else None)
+    scales, wanted = _array(op, first), _array(op, op.operand(3) if opset >= 11 else None)
     policy = op.attributes.get("keep_aspect_ratio_policy", "stretch")
-    if sizes is not None and policy != "stretch":
+    if wanted is not None and policy != "stretch":
         raise NoMatch("the Resize keeps the aspect ratio")
-    return _Target(axes, scales, sizes)
+    return _Target(axes, scales, wanted)
 
 
 def _array(op: Op, value: Value | None) -> Array | None:

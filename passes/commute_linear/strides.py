@@ -157,6 +157,8 @@ def _follow(graph: Graph, between: _Between, start: Value) -> None:
         for user, index in graph.uses(value):
             if user is graph.output:
                 raise NoMatch("the value before the stride is a graph output")
+            if graph.is_dead(user):  # it would hold on to what is replaced
+                raise NoMatch("the value before the stride has a user that nobody needs")
             if index == 0 and _divides(between.factors, skipped(user)):
                 between.last[user] = None
             elif _is_middle(user):

@@ -6,8 +6,9 @@ from convc.graph import Graph
 from convc.ir import Dim, Op, TensorType, Type, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes.commute_linear.axes import place_op
+from passes.commute_linear.cut import Price
 from passes.commute_linear.groups import Perm, inverse, permuted, view_sizes
-from passes.commute_linear.region import Frame, Layout, Placement, Price, relay
+from passes.commute_linear.region import Frame, Layout, Placement, relay
 
 
 class Permuted(Frame):

@@ -51,9 +51,10 @@ class LowerToConv2d(Pass):
         y = interleave(conv(x, W_0), ..., conv(x, W_{s·s−1}))
 
     Interleaving is a Concat and a DepthToSpace for equal strides in two dimensions, otherwise a
-    Reshape, a Transpose and a Reshape, for which at most one spatial size may be open. What is too
-    much at the end is sliced off. As many MACs as the ConvTranspose has, apart from phases without
-    a tap. Not proposed where the next form has no more.
+    Reshape, a Transpose and a Reshape, for which at most one spatial size may be open (and then the
+    batch must not be empty when it runs). What is too much at the end is sliced off. As many MACs
+    as the ConvTranspose has, apart from phases without a tap. Not proposed where the next form has
+    no more.
 
     ``stacked-phases``. All phases by one Conv to s·s·K channels whose kernel covers them all, with
     zeros where a phase has no tap. Two by two taps at stride two are a 1×1 Conv. It has more MACs

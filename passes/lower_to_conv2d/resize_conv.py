@@ -22,10 +22,10 @@ from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import operand, require_small, sizes, storable, trace
 from passes._conv_layers import Layer, read_layer
+from passes.lower_to_conv2d.interleave import cropped, interleaved
 from passes.lower_to_conv2d.resized import (
     Resized,
     edge_padded,
-    interleaved,
     read_resize,
     replaced,
     times,
@@ -187,11 +187,7 @@ def _phase_geometry(axes: Sequence[PhasedAxis], phase: Sequence[int], group: int
 
 
 def _cropped(build: Replacement, value: Value, axes: Sequence[PhasedAxis]) -> Value:
-    cut = [axis for axis, plan in enumerate(axes) if plan.crop]
-    if not cut:
-        return value
-    ends = [-axes[axis].crop for axis in cut]
-    return build.slice(value, [axis + 2 for axis in cut], [0] * len(cut), ends)
+    return cropped(build, value, [0] * len(axes), [axis.crop for axis in axes])
 
 
 def _weight(build: Replacement, conv: Layer, kernel: Array) -> Value:

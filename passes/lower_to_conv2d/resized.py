@@ -1,4 +1,4 @@
-"""Resize and Upsample by whole factors, as phases; and phases put back into the axes."""
+"""Resize and Upsample by whole factors, as phases."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _ratio(before: Dim, after: Dim) -> float:
     return after / before
 
 
-# -- phases back into the axes -----------------------------------------------------------------
+# -- what rewrites of them share ---------------------------------------------------------------
 
 
 def edge_padded(build: Replacement, data: Value, phases: Sequence[Phases]) -> Value:
@@ -168,55 +168,6 @@ def edge_padded(build: Replacement, data: Value, phases: Sequence[Phases]) -> Va
         attributes: dict[str, Attribute] = {"mode": "edge", "pads": tuple(pads)}
         return build.op("Pad", (data,), attributes)
     return build.op("Pad", (data, build.ints(pads)), {"mode": "edge"})
-
-
-def interleaved(
-    build: Replacement, value: Value, factors: Sequence[int], *, phases_first: bool = True
-) -> Value:
-    """Phases in the channels to phases in the axes.
-
-    ``value`` is (N, phases·C, *size), with the phases in front of the channels or behind them.
-    """
-    phases = prod(factors)
-    if phases == 1:
-        return value
-    dims = value.shape or (None,) * (len(factors) + 2)
-    channels = dims[1] // phases if isinstance(dims[1], int) else None
-    spatial = [_scaled(build, dim, s) for dim, s in zip(dims[2:], factors, strict=True)]
-    assert value.dtype is not None
-    type_ = TensorType(value.dtype, (dims[0], channels, *spatial))
-    square = len(factors) == 2 and factors[0] == factors[1]
-    if square and (phases_first or build.opset >= 11):
-        attributes: dict[str, Attribute] = {"blocksize": factors[0]}
-        if build.opset >= 11:
-            attributes["mode"] = "DCR" if phases_first else "CRD"
-        return build.op("DepthToSpace", (value,), attributes, type_=type_)
-    if channels is None:
-        raise NoMatch("the number of channels is not known")
-    # (N, *factors, C, *size) or (N, C, *factors, *size), then each factor behind its size.
-    ndim = len(factors)
-    split = (*factors, channels) if phases_first else (channels, *factors)
-    channel, phase = (1 + ndim, 1) if phases_first else (1, 2)
-    order = [0, channel, *(i for axis in range(ndim) for i in (2 + ndim + axis, phase + axis))]
-    value = build.reshape(value, [0, *split, *_target(dims[2:])])
-    value = build.transpose(value, order)
-    target = build.ints([0, channels, *_target(spatial)])
-    return build.op("Reshape", (value, target), type_=type_)
-
-
-def _target(dims: Sequence[Dim]) -> list[int]:
-    """The dims of a Reshape, which can find out one of them."""
-    target = [dim if isinstance(dim, int) else -1 for dim in dims]
-    if target.count(-1) > 1:
-        raise NoMatch("the size is not known")
-    return target
-
-
-def _scaled(build: Replacement, dim: Dim, factor: int) -> Dim:
-    if isinstance(dim, int) or factor == 1:
-        return dim * factor if isinstance(dim, int) else dim
-    size = build.graph.sizes.get(dim) if dim is not None else None
-    return build.graph.new_dim(None if size is None else size * factor)
 
 
 def replaced(build: Replacement, old: Op, result: Value, note: str) -> Rewrite:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from convc.algebra import TransposeGeometry
-from convc.algebra.arrays import Sizes
 from convc.algebra.phases import (
     best_shift,
     common_window,
@@ -22,9 +19,11 @@ from convc.algebra.phases import (
 )
 from convc.conv import transpose_geometry
 from convc.graph import Graph
-from convc.ir import Array, Attribute, Dim, Op, TensorType, Value
+from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
-from passes._chains import constant, operand, require_small
+from passes._chains import constant, operand, require_small, sizes
+from passes._conv_layers import require_output
+from passes.lower_to_conv2d.interleave import cropped, interleaved
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,6 @@ class Transposed:
     kernel: Array
     bias: Value | None
     geometry: TransposeGeometry
-
-    @property
-    def outputs(self) -> int:
-        """Output channels."""
-        return int(self.kernel.shape[1]) * self.geometry.group
 
     @property
     def label(self) -> str:
@@ -76,9 +70,9 @@ def lower_phases(graph: Graph, op: Op) -> Rewrite:
     phases = [
         build.conv(data, build.weight(kernel, layer.weight), bias, phase) for phase, kernel in convs
     ]
-    result = interleave(build, build.concat(phases, 1), geometry.strides)
+    result = interleaved(build, build.concat(phases, 1), geometry.strides)
     note = f"ConvTranspose {layer.label} → {len(convs)} phase convs"
-    return _finished(build, _cropped(build, result, less, surplus(geometry)), layer, note)
+    return _finished(build, cropped(build, result, less, surplus(geometry)), layer, note)
 
 
 def lower_stacked(graph: Graph, op: Op) -> Rewrite:
@@ -100,69 +94,22 @@ def lower_stacked(graph: Graph, op: Op) -> Rewrite:
         bias = build.weight(repeated, layer.bias)
     data = build.take(layer.data)
     result = build.conv(data, build.weight(kernel, layer.weight), bias, geometry)
-    result = interleave(build, result, layer.geometry.strides, by_filter=by_filter)
+    result = interleaved(build, result, layer.geometry.strides, phases_first=not by_filter)
     note = f"ConvTranspose {layer.label} → one conv for {count} phases"
-    return _finished(build, _cropped(build, result, less, surplus(whole)), layer, note)
+    return _finished(build, cropped(build, result, less, surplus(whole)), layer, note)
 
 
 def read_transposed(op: Op) -> Transposed:
     """Reads a ConvTranspose; declines where it is not constant or its geometry is unknown."""
     data, weight = operand(op), operand(op, 1)
     kernel = constant(weight)
+    if not np.isfinite(kernel).all():
+        raise NoMatch("the weights are not finite: zeros in the padding would become NaN")
     geometry = transpose_geometry(op)
     if geometry is None:
         raise NoMatch("the geometry depends on an unknown size")
+    require_output(geometry, None, sizes(data.shape, geometry.ndim))
     return Transposed(op, data, weight, kernel, op.operand(2), geometry)
-
-
-def interleave(
-    build: Replacement, data: Value, strides: Sequence[int], *, by_filter: bool = False
-) -> Value:
-    """(N, phases·K, *Q) to (N, K, *s·Q): the phases of each axis become neighbours.
-
-    The phase of the last axis runs fastest. ``by_filter``: the channels are (K, phases) instead of
-    (phases, K). It is a DepthToSpace where that says it, else Reshape, Transpose and Reshape,
-    which decline where more than one spatial size is not known.
-    """
-    shape = data.shape
-    if shape is None or not isinstance(shape[1], int):
-        raise NoMatch("the number of channels is not known")
-    count = shape[1] // prod(strides)
-    square = len(strides) == 2 and len(set(strides)) == 1
-    # Before opset 11 the channels of a DepthToSpace are phases first.
-    if square and (build.opset >= 11 or not by_filter):
-        attributes: dict[str, Attribute] = {"blocksize": strides[0]}
-        if by_filter:
-            attributes["mode"] = "CRD"
-        dims = [_times(build.graph, d, s) for d, s in zip(shape[2:], strides, strict=True)]
-        assert isinstance(data.type, TensorType)
-        type_ = TensorType(data.type.dtype, (shape[0], count, *dims))
-        return build.op("DepthToSpace", (data,), attributes, type_=type_)
-    return _interleaved(build, data, strides, count, by_filter=by_filter)
-
-
-def _interleaved(
-    build: Replacement, data: Value, strides: Sequence[int], count: int, *, by_filter: bool
-) -> Value:
-    shape = data.shape
-    assert shape is not None
-    sizes = shape[2:]
-    if sum(not isinstance(d, int) for d in sizes) > 1:
-        raise NoMatch("the phases cannot be interleaved: the size is not known")
-    known = [d if isinstance(d, int) else -1 for d in sizes]
-    moved = [axis for axis, stride in enumerate(strides) if stride > 1]
-    phases = [strides[axis] for axis in moved]
-    channels = [count, *phases] if by_filter else [*phases, count]
-    value = build.reshape(data, [0, *channels, *known])
-    first = 2 if by_filter else 1  # where the phases are
-    order = [0, 1 if by_filter else 1 + len(moved)]
-    for axis in range(len(sizes)):
-        order.append(2 + len(moved) + axis)
-        if axis in moved:
-            order.append(first + moved.index(axis))
-    value = build.transpose(value, order)
-    whole = [d * s if d > 0 else -1 for d, s in zip(known, strides, strict=True)]
-    return build.reshape(value, [0, count, *whole])
 
 
 def _strided(op: Op) -> Transposed:
@@ -174,26 +121,8 @@ def _strided(op: Op) -> Transposed:
     return layer
 
 
-def _cropped(build: Replacement, value: Value, begin: Sizes, end: Sizes) -> Value:
-    """Without the positions that the phases have too many of at each end."""
-    axes = [axis for axis in range(len(begin)) if begin[axis] or end[axis]]
-    if not axes:
-        return value
-    starts = [begin[axis] for axis in axes]
-    # Counted from the end, since the size may not be known; INT_MAX is "to the end".
-    ends = [-end[axis] if end[axis] else 2**31 - 1 for axis in axes]
-    return build.slice(value, [axis + 2 for axis in axes], starts, ends)
-
-
 def _finished(build: Replacement, result: Value, layer: Transposed, note: str) -> Rewrite:
     old = layer.op.result
     result.type = old.type or result.type
     result.op.name = layer.op.name
     return build.rewrite({old: result}, note=note)
-
-
-def _times(graph: Graph, dim: Dim, factor: int) -> Dim:
-    if isinstance(dim, int):
-        return dim * factor
-    size = None if dim is None else graph.sizes.get(dim)
-    return graph.new_dim(None if size is None else size * factor)

@@ -278,8 +278,8 @@ def _refused_geometry(op: Op) -> str | None:
     if geometry is None:
         return "the geometry depends on an unknown size"
     assert shape is not None
-    assert isinstance(shape[2], int)
-    if geometry.axis_output(0, shape[2]) < 1:
+    known = [(axis, size) for axis, size in enumerate(shape[2:]) if isinstance(size, int)]
+    if any(geometry.axis_output(axis, size) < 1 for axis, size in known):
         return "the conv has no output at its size"
     flat = flat_geometry(geometry)
     if min(flat.pads) < 0:

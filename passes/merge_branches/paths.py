@@ -270,4 +270,6 @@ def _dims(value: Value) -> tuple[int, int]:
     shape = value.shape
     if shape is None or len(shape) < 3 or not isinstance(shape[1], int):
         raise NoMatch("the channels are not known")
+    if not shape[1]:
+        raise NoMatch  # no channels, no conv
     return shape[1], len(shape) - 2

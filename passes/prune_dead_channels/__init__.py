@@ -8,16 +8,24 @@ from typing import ClassVar
 
 import numpy as np
 
-from convc.algebra.channels import negligible
+from convc.algebra.channels import may_be_negligible, negligible
 from convc.graph import Graph
-from convc.ir import Op
-from convc.pipeline import Pass
-from convc.rewrite import Exactness, NoMatch, Replacement, Rewrite, Rule, rule
+from convc.ir import Op, Value
+from convc.pipeline import Context, Pass
+from convc.rewrite import Exactness, NoMatch, Replacement, Rewrite, Rule, Stats, rule
 from passes import _linear as linears
 from passes.prune_dead_channels.build import rebuild
-from passes.prune_dead_channels.flow import Flow, alpha, bias_vector
-from passes.prune_dead_channels.links import LINEAR
-from passes.prune_dead_channels.plan import Plan, decide
+from passes.prune_dead_channels.clues import (
+    MAKERS,
+    READERS,
+    Answer,
+    leaves_unread,
+    makes_redundant,
+)
+from passes.prune_dead_channels.flow import Flow
+from passes.prune_dead_channels.layers import alpha, bias_vector, blocks, dead
+from passes.prune_dead_channels.links import LINEAR, read
+from passes.prune_dead_channels.plan import Plan, decide, made_labels
 from passes.prune_dead_channels.pull import pull
 from passes.prune_dead_channels.region import collect
 
@@ -44,9 +52,9 @@ class PruneDeadChannels(Pass):
 
     A filter that is not zero but negligible is made zero first, a rewrite of its own and of class
     *rounding*: if ``2¹⁰ · Σ|w_k| ≤ u · max(|b_k|, M·1e-6)`` with M the largest magnitude of the
-    layer and u the unit roundoff, 2⁻²⁴ in float32 (`convc.algebra.channels.negligible`); the bound
-    is the largest ratio of the left side to the maximum. It is the condition of
-    `passes.flush_subnormals` for whole filters. All else is exact.
+    layer, at most 10⁶, and u the unit roundoff, 2⁻²⁴ in float32
+    (`convc.algebra.channels.negligible`); the bound is the largest ratio of the left side to the
+    maximum. It is the condition of `passes.flush_subnormals` for whole filters. All else is exact.
 
     Conditions, for a channel to go:
 
@@ -63,6 +71,9 @@ class PruneDeadChannels(Pass):
     that fill none cost more than they save: on a face-landmark network with 45 % dead filters odd
     counts brought nothing, counts rounded up to 16 gave 1.7×.
 
+    To look costs little: a region is collected only where one of its ops tells, by its own weights
+    or picks, that a channel may go (`passes.prune_dead_channels.clues`), and then once.
+
     Options:
         block: a layer of at least that many channels keeps a multiple of it, with some of those
             that could go. 1 drops all.
@@ -75,9 +86,23 @@ class PruneDeadChannels(Pass):
         """Negligible filters; the channels of a region; a Slice or Gather behind a layer."""
         return [
             rule(zero, *LINEAR),
-            rule(prune, *LINEAR, block=self.block),
+            rule(prune, *MAKERS, block=self.block),
+            rule(unread, *READERS, block=self.block),
             rule(pull, "Slice", "Gather", block=self.block),
         ]
+
+    def run(self, graph: Graph, context: Context | None = None) -> Stats:
+        """Sweeps until nothing goes any more.
+
+        What a region loses may leave channels unread, or be what another op of a region waited
+        for, far from the ops that a sweep visits again.
+        """
+        total = Stats()
+        while True:
+            swept = super().run(graph, context)
+            total.add(swept)
+            if not swept.applied:
+                return total
 
 
 def zero(graph: Graph, op: Op) -> Rewrite:
@@ -86,11 +111,15 @@ def zero(graph: Graph, op: Op) -> Rewrite:
         raise NoMatch("")
     linear = linears.read(op)
     offset = linears.per_channel(linears.bias_of(linear), linear.out_axis, linear.outputs)
-    filters = linears.to_filters(linear, linear.array)
-    if offset is None or len(filters) != linear.outputs:
+    batched = not linear.is_conv and linear.array.size != linear.inputs * linear.outputs
+    if offset is None or batched or alpha(linear) == 0:
         raise NoMatch("")
+    bias = bias_vector(linear) / alpha(linear)
     roundoff = float(linears.precision(linear).eps) / 2
-    small, ratio = negligible(filters * alpha(linear), bias_vector(linear), roundoff)
+    if not (may_be_negligible(blocks(linear), bias, roundoff) & ~dead(linear)).any():
+        raise NoMatch("")
+    filters = linears.to_filters(linear, linear.array)
+    small, ratio = negligible(filters, bias, roundoff)
     small &= ratio > 0
     if not small.any():
         raise NoMatch("")
@@ -103,11 +132,25 @@ def zero(graph: Graph, op: Op) -> Rewrite:
 
 
 def prune(graph: Graph, op: Op, block: int) -> Rewrite:
-    """The region of the op's channels without those that are not needed."""
-    region = collect(graph, op.result)
-    makers = [link for link in region.links if link.form == "linear" and region.makes(link)]
-    if not makers or makers[0].op is not op:
-        raise NoMatch("")  # one op of a region answers for it
+    """The region of the channels that the op makes without those that are not needed."""
+    link = read(graph, op)
+    if link is None or not makes_redundant(link):
+        raise NoMatch("")
+    return _shrunk(graph, op, op.result, block)
+
+
+def unread(graph: Graph, op: Op, block: int) -> Rewrite:
+    """As `prune`, the region of the channels that the op reads."""
+    link = read(graph, op)
+    if link is None or not leaves_unread(graph, link):
+        raise NoMatch("")
+    return _shrunk(graph, op, link.sources[0], block)
+
+
+def _shrunk(graph: Graph, op: Op, value: Value, block: int) -> Rewrite:
+    answer = Answer(graph, op, value)
+    region = collect(graph, value, answer.meet)
+    answer.require_first()
     plan = decide(graph, region, Flow(graph, region), block)
     build, results, merged = rebuild(graph, plan)
     return build.rewrite(results, frontier=region.inputs, note=_note(plan, merged))
@@ -115,9 +158,7 @@ def prune(graph: Graph, op: Op, block: int) -> Rewrite:
 
 def _note(plan: Plan, merged: set[int]) -> str:
     region, flow = plan.region, plan.flow
-    made = [link.op.result for link in region.links if link.form == "linear" and region.makes(link)]
-    labels = np.unique(np.concatenate([flow.at[value].labels for value in made]))
-    gone = {int(label) for label in labels if not plan.kept[label]}
+    gone = {int(label) for label in made_labels(region, flow) if not plan.kept[label]}
     twins = (gone & merged) - flow.dead
     counts = {
         "constant": len(gone & flow.dead),

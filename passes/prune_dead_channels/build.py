@@ -13,9 +13,9 @@ from convc.ir import Array, Attribute, TensorType, Value
 from convc.rewrite import NoMatch, Replacement
 from passes._chains import storable
 from passes._linear import Linear
-from passes.prune_dead_channels.flow import alpha, bias_vector
+from passes.prune_dead_channels.layers import alpha, bias_vector, canonical
 from passes.prune_dead_channels.links import Link
-from passes.prune_dead_channels.plan import Merge, Plan, canonical, merge
+from passes.prune_dead_channels.plan import Merge, Plan, merge
 
 
 @dataclass
@@ -183,7 +183,10 @@ def emit(
         w = swap_layout(w, group)
     elif linear.layout == "matmul":
         w = w.T
-    operands = [data, build.weight(storable(w, weight), weight)]
+    if w.dtype == weight.dtype:  # picked, not computed: they need no float64
+        operands = [data, build.constant(w, name=weight.name)]
+    else:
+        operands = [data, build.weight(storable(w, weight), weight)]
     attributes: dict[str, Attribute] = dict(op.attributes)
     if group != linear.group:
         attributes["group"] = group

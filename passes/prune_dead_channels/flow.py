@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convc.algebra import keeps_constant
 from convc.algebra.channels import Indices, directions, distinct
-from convc.conv import conv_geometry, ints, pool_geometry, transpose_geometry
+from convc.conv import ints, pool_geometry
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
 from convc.kernels import KernelError, evaluate
 from convc.opset import constant_ints
 from passes import _linear as linears
-from passes._chains import sizes
 from passes._linear import Linear
+from passes.prune_dead_channels.layers import bias_vector, dead, keeps, multiples
 from passes.prune_dead_channels.links import Link, channels
 from passes.prune_dead_channels.region import Region
 
@@ -59,8 +58,9 @@ class Flow:
         self.dead: set[int] = set()
         self._parents: list[int] = []
         self._signatures = 1
+        made = {result for link in region.links for result in link.results}
         for value in region.pins:
-            if not any(value in link.results for link in region.links):
+            if value not in made:
                 self.at[value] = self._fresh(channels(value) or 0)
         for link in region.links:
             if region.makes(link):
@@ -144,29 +144,24 @@ class Flow:
         return self._known(old.labels[pick], old.constant[pick], columns, old.factor[pick])
 
     def _layer(self, linear: Linear) -> Channels:
-        filters, bias = linears.to_filters(linear, linear.array), bias_vector(linear)
-        filters = filters * alpha(linear)
-        dead = ~filters.any(axis=1)
+        bias, zero = bias_vector(linear), dead(linear)
         labels = self._new_labels(len(bias))
-        self.dead.update(int(label) for label in labels[dead])
-        rows, scale = directions(filters, bias)
-        if linear.group > 1:
-            block = np.arange(len(bias)) // (len(bias) // linear.group)
-            rows = np.column_stack([block, rows])
-        return self._known(labels, np.where(dead, bias, np.nan), [rows], scale)
+        self.dead.update(int(label) for label in labels[zero])
+        ids, scale = multiples(linear, zero)
+        return self._known(labels, np.where(zero, bias, np.nan), [ids], scale)
 
     def _depthwise(self, link: Link) -> Channels:
         old, linear = self.at[link.sources[0]], link.layer
         filters, bias = linears.to_filters(linear, linear.array), bias_vector(linear)
         pick = np.arange(len(old.labels)).repeat(len(bias) // len(old.labels))
-        dead = ~filters.any(axis=1)
+        zero = dead(linear)
         labels = old.labels[pick]
-        self.dead.update(int(label) for label in labels[dead])
+        self.dead.update(int(label) for label in labels[zero])
         value = old.constant[pick]
         kept, _ = keeps(linear)
         through = value * filters.sum(axis=1, dtype=np.float64) + bias
         constant = np.where((value == 0) | kept, through, np.nan)
-        constant = np.where(dead, bias, constant)
+        constant = np.where(zero, bias, constant)
         rows, scale = directions(filters, np.zeros(len(bias)))
         factor = old.factor[pick] * scale
         return self._known(labels, constant, [old.signature[pick], rows, bias / factor], factor)
@@ -242,34 +237,11 @@ class Flow:
         if op.kind == "ReduceSum":
             constant = np.where(old.constant == 0, 0.0, np.nan)
         columns, factor = [old.signature, old.factor], np.ones(len(constant))
-        if op.kind in SCALING or _is_averaging(op):
+        if op.kind in SCALING or _is_linear(op):
             columns, factor = [old.signature], old.factor
         elif op.kind in POSITIVE:
             columns, factor = [old.signature, np.sign(old.factor)], np.abs(old.factor)
         return self._known(old.labels, constant, columns, factor)
-
-
-def bias_vector(linear: Linear) -> Array:
-    """(K,): the op's bias, beta included."""
-    return np.broadcast_to(linears.bias_of(linear).reshape(-1), (linear.outputs,)).copy()
-
-
-def alpha(linear: Linear) -> float:
-    """What a Gemm multiplies its product by; 1 for other ops."""
-    value = linear.op.attributes.get("alpha", 1.0)
-    assert isinstance(value, (int, float))
-    return float(value) if linear.kind == "Gemm" else 1.0
-
-
-def keeps(linear: Linear) -> tuple[bool, str]:
-    """Whether a constant input channel adds the same at every output, and why not."""
-    if not linear.is_conv:
-        return True, ""
-    op = linear.op
-    geometry = conv_geometry(op) if op.kind == "Conv" else transpose_geometry(op)
-    if geometry is None:
-        return False, "the geometry depends on an unknown size"
-    return keeps_constant(geometry, sizes(linear.data.shape, geometry.ndim))
 
 
 def _apply(graph: Graph, op: Op, arrays: Sequence[Array | None], count: int) -> Array:
@@ -304,21 +276,22 @@ def _signature(
     twice = sum(v in followed for v in op.inputs if v is not None) != len(states)
     if op.kind in SCALING:
         return signatures, m
-    if op.kind in POSITIVE and len(states) == 1 and not shared:
+    if op.kind in POSITIVE and len(states) == 1 and not twice:
         return [*signatures, np.sign(m), *others], np.abs(m)
     if op.kind == "BatchNormalization":
         scale, bias, mean, var = (np.asarray(a) for a in arrays[1:5])
         return [*signatures, var, mean / m, bias / (m * scale)], m * scale
     if op.kind == "Mul" and not twice:
         return signatures, np.prod([*(s.factor for s in states), *others], axis=0)
-    if op.kind in ("Add", "Sub", "Sum") and not shared and not twice:
+    if op.kind in ("Add", "Sub", "Sum") and not shared:
         ratios = [state.factor / m for state in states[1:]]
         return [*signatures, *ratios, *(a / m for a in others)], m
     columns = [*signatures, *(state.factor for state in states), *others]
     return columns, np.ones(len(m))
 
 
-def _is_averaging(op: Op) -> bool:
+def _is_linear(op: Op) -> bool:
+    """Whether an op sums positions with the same weights for all channels."""
     return op.kind in ("AveragePool", "Resize", "Upsample", "Slice", "Squeeze", "Unsqueeze") and (
         op.attributes.get("coordinate_transformation_mode") != "tf_crop_and_resize"
     )

@@ -85,13 +85,13 @@ def read(graph: Graph, op: Op) -> Link | None:
         return _linear(graph, op)
     if op.kind in POINTWISE:
         return _pointwise(graph, op)
-    source = op.operand(0)
-    if source is None or source.array is not None or channels(source) is None:
-        return _concat(op) if op.kind == "Concat" else None
-    if op.kind == "BatchNormalization":
-        return _norm(graph, op, source)
     if op.kind == "Concat":
         return _concat(op)
+    source = op.operand(0)
+    if source is None or source.array is not None or channels(source) is None:
+        return None
+    if op.kind == "BatchNormalization":
+        return _norm(graph, op, source)
     if op.kind in ("Slice", "Gather", "Split"):
         return _pick(op, source)
     if op.kind in ("Flatten", "Reshape"):
@@ -185,9 +185,7 @@ def _pick(op: Op, source: Value) -> Link | None:
     axis = op.attributes.get("axis", 0)
     assert isinstance(axis, int)
     if op.kind == "Split":
-        if any(channels(v) is None for v in op.results):
-            return None
-        if axis % rank != 1:
+        if axis % rank != 1 or any(channels(v) is None for v in op.results):
             return None
         sizes = [channels(v) or 0 for v in op.results]
         if sum(sizes) != count:
@@ -218,15 +216,10 @@ def _slice(op: Op, source: Value, count: int, rank: int) -> Link | None:
         return Link(op, "spatial", (source,), (op.result,))
     if len(axes) > 1:
         return None
-    chosen = np.arange(count)[slice(starts[0], _end(ends[0], steps[0], count), steps[0])]
+    chosen = np.arange(count)[slice(starts[0], ends[0], steps[0])]
     if len(chosen) != channels(op.result):
         return None
     return Link(op, "pick", (source,), (op.result,), picks=(chosen,))
-
-
-def _end(end: int, step: int, count: int) -> int | None:
-    """An end as Python's slices take it: backwards, what lies before the first is no end."""
-    return None if step < 0 and end < -count else end
 
 
 def _reshape(op: Op, source: Value) -> Link | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convc.algebra import swap_layout
-from convc.algebra.channels import Indices, Mask, rounded_up
+from convc.algebra.channels import Indices, Mask, read_by, rounded_up
 from convc.graph import Graph
 from convc.ir import Array, Value
 from convc.rewrite import NoMatch
 from passes._linear import Linear
-from passes.prune_dead_channels.flow import CONSTANT, Channels, Flow, keeps
+from passes.prune_dead_channels.flow import CONSTANT, Channels, Flow
+from passes.prune_dead_channels.layers import blocks, keeps
 from passes.prune_dead_channels.links import Link
 from passes.prune_dead_channels.region import Region
 
@@ -67,8 +67,9 @@ def decide(graph: Graph, region: Region, flow: Flow, block: int) -> Plan:
     needs = _Needs(flow)
     for value, why in region.pins.items():
         needs.add(flow.at[value].labels, why)
-    made = [link for link in region.links if link.form == "linear" and region.makes(link)]
-    labels = np.unique(np.concatenate([flow.at[link.op.result].labels for link in made]))
+    labels = made_labels(region, flow)
+    if not labels.size:
+        raise NoMatch("")
     _read_by_layers(region, flow, needs)
     spare = labels[~needs.mask[labels]]
     size = -1
@@ -86,11 +87,11 @@ def decide(graph: Graph, region: Region, flow: Flow, block: int) -> Plan:
     return Plan(region, flow, needs.mask)
 
 
-def canonical(linear: Linear) -> Array:
-    """The weights as (K, C/group, *taps)."""
-    if linear.kind == "ConvTranspose":
-        return swap_layout(linear.array, linear.group)
-    return linear.array if linear.layout == "conv" else linear.array.T
+def made_labels(region: Region, flow: Flow) -> Indices:
+    """The labels of what layers make in the region: those it pays to drop."""
+    made = [link.op.result for link in region.links if region.is_layer(link)]
+    labels = [flow.at[value].labels for value in made]
+    return np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.intp)
 
 
 def merge(plan: Plan, link: Link) -> Merge:
@@ -142,9 +143,7 @@ def _read_by(region: Region, flow: Flow, needs: _Needs, link: Link) -> None:
 
 def _read(linear: Linear, rows: Mask, state: Channels) -> Mask:
     """(C,): the channels that have a weight other than 0 in ``rows``, and are not zero."""
-    w = canonical(linear) != 0
-    blocks = w.reshape(linear.group, w.shape[0] // linear.group, w.shape[1], -1).any(axis=3)
-    read: Mask = (blocks & rows.reshape(linear.group, -1, 1)).any(axis=1).reshape(-1)
+    read = read_by(blocks(linear), rows.reshape(linear.group, -1)).reshape(-1)
     varying: Mask = np.not_equal(state.constant, 0)
     return np.logical_and(read, varying)
 
@@ -160,15 +159,16 @@ def _keys(state: Channels, linear: Linear) -> Iterator[tuple[int, int]]:
 def _grow(graph: Graph, region: Region, flow: Flow, needs: _Needs, block: int) -> None:
     """Keeps more where a count must not be odd, or a value would have no channel left."""
     for link in region.links:
-        if link.form == "linear" and region.makes(link):
+        if region.is_layer(link):
             labels = flow.at[link.op.result].labels
             wanted = rounded_up(int(needs.mask[labels].sum()), len(labels), block)
             why = f"the count must be a multiple of {block}"
             _keep_some(needs, labels, wanted, why if block > 1 else "it is the last one")
         if link.form == "linear" and link.layer.group > 1:
             _balance(region, flow, needs, link)
-    for value in region.values:
-        if graph.uses(value):
+    ends = (value for link in region.links for value in (*link.sources, *link.results))
+    for value in dict.fromkeys(ends):
+        if value in region.values and graph.uses(value):
             _keep_some(needs, flow.at[value].labels, 1, "it is the last one")
 
 

@@ -10,9 +10,8 @@ from convc.ir import Op, TensorType
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import require_alone
 from passes.prune_dead_channels.build import emit
-from passes.prune_dead_channels.flow import bias_vector
+from passes.prune_dead_channels.layers import bias_vector, canonical
 from passes.prune_dead_channels.links import channels, read
-from passes.prune_dead_channels.plan import canonical
 
 
 def pull(graph: Graph, op: Op, block: int) -> Rewrite:

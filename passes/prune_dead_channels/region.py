@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from convc.graph import Graph
@@ -39,29 +40,49 @@ class Region:
         """Whether the results of the op are values of the region."""
         return any(result in self.values for result in link.results)
 
+    def is_layer(self, link: Link) -> bool:
+        """Whether the op is a layer that makes channels of the region."""
+        return link.form == "linear" and self.makes(link)
 
-def collect(graph: Graph, start: Value) -> Region:
-    """The region around ``start``; declines where it is too large."""
+
+def collect(graph: Graph, start: Value, meet: Callable[[Link, Value], None]) -> Region:
+    """The region around ``start``; declines where it is too large.
+
+    Every op is shown to ``meet`` at each of its values, near ones first: it may decline as well.
+    """
     links: dict[Op, Link] = {}
     seen: dict[Value, None] = {start: None}
     pins: dict[Value, str] = {}
-    stack = [start]
-    while stack:
-        value = stack.pop()
-        for op in (value.op, *dict.fromkeys(user for user, _ in graph.uses(value))):
-            link = links.get(op) or read(graph, op)
+    queue = deque([start])
+    while queue:
+        value = queue.popleft()
+        for near in (value.op, *dict.fromkeys(user for user, _ in graph.uses(value))):
+            link = links.get(near) or read(graph, near)
             if link is None or value not in (*link.sources, *link.results):
-                pins.setdefault(value, _why(graph, value, op))
+                pins.setdefault(value, _why(graph, value, near))
                 continue
-            links[op] = link
+            meet(link, value)
+            links[near] = link
             for other in () if link.form == "linear" else (*link.sources, *link.results):
                 if other not in seen:
                     seen[other] = None
-                    stack.append(other)
+                    queue.append(other)
         if len(links) > LARGEST:
             raise NoMatch("the region is too large")
-    order = [links[op] for op in graph.ops() if op in links]
-    return Region(tuple(order), frozenset(seen), pins)
+    return Region(_sorted(graph, links), frozenset(seen), pins)
+
+
+def _sorted(graph: Graph, links: Mapping[Op, Link]) -> tuple[Link, ...]:
+    """In topological order, without a look at the rest of the graph."""
+    missing = {op: sum(other in links for other in graph.producers(op)) for op in links}
+    order = [op for op, number in missing.items() if not number]
+    for op in order:
+        for user in graph.users(op):
+            if user in missing:
+                missing[user] -= 1
+                if not missing[user]:
+                    order.append(user)
+    return tuple(links[op] for op in order)
 
 
 def _why(graph: Graph, value: Value, op: Op) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,11 @@ from convc.algebra import ConvGeometry
 from convc.algebra.channels import (
     directions,
     distinct,
+    may_be_negligible,
+    may_be_parallel,
     merge_inputs,
     negligible,
+    read_by,
     response,
     restrict,
     rounded,
@@ -146,3 +151,82 @@ def test_directions_times_scales_are_the_filters() -> None:
 )
 def test_counts_are_rounded_up(kept: int, count: int, block: int, rounded_to: int) -> None:
     assert rounded_up(kept, count, block) == rounded_to
+
+
+def sparse(rng: np.random.Generator) -> np.ndarray:
+    """Kernels (G, K/G, C/G, T), mostly zero."""
+    shape = tuple(int(n) for n in rng.integers(1, [3, 9, 9, 10]))
+    return rng.standard_normal(shape) * (rng.random(shape) < rng.choice([0.02, 0.1, 0.5, 1.0]))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_read(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    w = sparse(rng)
+    np.testing.assert_array_equal(read_by(w), w.any(axis=(1, 3)))
+    np.testing.assert_array_equal(read_by(w.swapaxes(1, 2)), w.any(axis=(2, 3)))
+    counted = rng.random(w.shape[:2]) < 0.5
+    masked = w * counted[:, :, np.newaxis, np.newaxis]
+    np.testing.assert_array_equal(read_by(w, counted), masked.any(axis=(1, 3)))
+
+
+def test_no_more_filters_are_read_than_needed() -> None:
+    """One filter tells here: what the others hold is not looked at."""
+    w = np.ones((1, 2**12, 2**9, 1), np.float32)
+    tracemalloc.start()
+    assert read_by(w).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**14
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_multiples_are_suspected(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers([1, 2, 1, 1], [3, 9, 9, 10]))
+    w = rng.standard_normal(shape).astype(np.float32).astype(np.float64)
+    group, factor = rng.integers(shape[0]), rng.choice([1.0, 3.0, 0.1, 1e-20, 2.0**40])
+    one, other = rng.permutation(shape[1])[:2]
+    w[group, one] = factor * w[group, other]
+    assert may_be_parallel(w).reshape(shape[:2])[group, [one, other]].all()
+
+
+def test_others_are_not_suspected() -> None:
+    w = RNG.standard_normal((2, 64, 8, 9))
+    w[1] = -w[0]
+    assert not may_be_parallel(w).any()
+    w[0, 3] = -w[0, 7]
+    assert not may_be_parallel(w).any()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_negligible_are_suspected(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    w = sparse(rng)
+    w *= 10.0 ** rng.uniform(-20, 0, (*w.shape[:2], 1, 1))
+    filters = w.reshape(w.shape[0] * w.shape[1], -1)
+    bias = rng.standard_normal(len(filters)) * rng.choice([0.0, 1.0, 1e7], len(filters))
+    mask, _ = negligible(filters, bias, ROUNDOFF)
+    assert not (mask & ~may_be_negligible(w, bias, ROUNDOFF)).any()
+
+
+def test_a_huge_weight_makes_no_other_negligible() -> None:
+    """Its neighbours are measured by 10⁶ at most."""
+    w = np.array([[1e20], [1e-9], [1e-14]])
+    mask, ratio = negligible(w, np.zeros(3), ROUNDOFF)
+    assert mask.tolist() == [False, False, True]
+    np.testing.assert_allclose(ratio[1:], 2**10 * np.array([1e-9, 1e-14]))
+
+
+def test_large_layers_are_measured_in_parts() -> None:
+    w = RNG.standard_normal((3000, 1000)).astype(np.float32)
+    w[2999] *= np.float32(1e-20)
+    tracemalloc.start()
+    mask, ratio = negligible(w, np.zeros(3000), ROUNDOFF)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.flatnonzero(mask).tolist() == [2999]
+    largest = np.abs(w).max().astype(np.float64)
+    expected = 2**10 * np.abs(w[2999].astype(np.float64)).sum() / (largest * 1e-6)
+    np.testing.assert_allclose(ratio[2999], expected)
+    assert peak < w.nbytes

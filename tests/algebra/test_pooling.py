@@ -102,12 +102,13 @@ def test_ones_are_kept_at_every_size_or_at_this_one(
 
 
 def test_where_every_size_keeps_ones() -> None:
-    def keeps(pads: int, dilation: int = 1, include: bool = False) -> bool:
-        geometry = ConvGeometry((3,), (2,), (dilation,), (pads,), (pads,))
+    def keeps(pads: int, dilation: int = 1, include: bool = False, stride: int = 2) -> bool:
+        geometry = ConvGeometry((3,), (stride,), (dilation,), (pads,), (pads,))
         return keeps_ones(geometry, (None,), include_pad=include)
 
     assert keeps(0)
-    assert keeps(0, dilation=2, include=True)
+    assert keeps(0, dilation=2, include=True, stride=1)
+    assert not keeps(0, include=True)  # an input of two samples passes, too
     assert keeps(2)
     assert not keeps(3)
     assert not keeps(1, dilation=2)

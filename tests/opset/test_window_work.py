@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convc.ir import Dim
-from convc.opset.work import Work
+from convc.graph import Graph
+from convc.ir import Dim, TensorType
+from convc.opset.work import WORK, Work
 from tests.opset.counted import work_of
 
 MODES = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
@@ -238,6 +240,16 @@ def test_transposed_convs() -> None:
 
 def no_weights(_case: Case) -> list[Any]:
     return []
+
+
+def test_a_transposed_conv_of_a_shape_that_contradicts_itself() -> None:
+    graph = Graph()
+    float32 = np.dtype(np.float32)
+    data = graph.add_input("x", TensorType(float32, (1, 2, 5, 5)))
+    weight = graph.add_constant(np.ones((2, 3, 3, 3), np.float32))
+    types = (TensorType(float32, (9, 9)),)
+    op = graph.add("ConvTranspose", (data, weight), {"output_shape": (9, 9)}, types=types)
+    assert WORK["ConvTranspose"](graph, op) is None
 
 
 def test_max_pools() -> None:

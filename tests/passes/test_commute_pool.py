@@ -26,6 +26,7 @@ MODEST = {
     "the AveragePool counts padding, and the size of its result is not known",
     "the AveragePool counts padding, which the bias would reach",
     "the AveragePool counts padding, which the shift before it reaches",
+    "the window of the AveragePool is larger than what it pools",
     "the window of the AveragePool depends on a size that is not known",
 }
 """Reasons that are not about the work."""
@@ -291,6 +292,15 @@ def test_counted_padding_and_a_bias_behind_the_pool() -> None:
     value = random_conv(build, value, 4, (1, 1))
     reason = "the AveragePool counts padding, which the bias would reach"
     assert declined(value, build=build) == [reason]
+
+
+def test_counted_padding_and_a_window_larger_than_the_value() -> None:
+    build, x = new_graph((1, 4, 3, 8))
+    value = random_conv(build, x, 6, (1, 1))
+    value = average(build, value, kernel_shape=(4, 2), pads=(1, 0, 1, 0), count_include_pad=1)
+    assert declined(value, build=build) == [
+        "the window of the AveragePool is larger than what it pools"
+    ]
 
 
 def test_a_window_that_depends_on_an_open_size() -> None:

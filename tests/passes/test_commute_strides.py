@@ -165,6 +165,13 @@ def used_at_another_stride() -> Graph:
     return finished(build, conv(build, y, strides=(2, 2)), conv(build, y, strides=(3, 3)))
 
 
+def needed_by_nobody() -> Graph:
+    build, x = start()
+    y = conv(build, x)
+    build.op("Relu", (y,))
+    return finished(build, conv(build, y, strides=(2, 2)))
+
+
 def input_before() -> Graph:
     build, x = start()
     return finished(build, conv(build, build.op("Relu", (x,)), strides=(2, 2)))
@@ -230,6 +237,7 @@ def sums_of_open_sizes() -> Graph:
         (is_output, "the value before the stride is a graph output"),
         (needed_whole, NEEDS_ALL),
         (used_at_another_stride, NEEDS_ALL),
+        (needed_by_nobody, "the value before the stride has a user that nobody needs"),
         (input_before, "the stride meets the Input before, which cannot take it"),
         (one_branch_only, "the stride meets the Input before, which cannot take it"),
         (transposed_before, "the stride meets the ConvTranspose before, which cannot take it"),

@@ -288,6 +288,11 @@ def grouped_after_padded() -> Graph:
     return finished(build, random_conv(build, y, 30, (1, 3, 3), group=2))
 
 
+def nothing_left() -> Graph:
+    build, x = new_graph((1, 2, 4, 5, 1))
+    return finished(build, random_conv(build, x, 3, (1, 1, 2)))
+
+
 def from_outside(build: Builder, x: Value) -> Value:
     y = random_conv(build, x, 30, (3, 3, 3), pads=1)
     return build.op("Add", (y, build.graph.add_input("z", y.type)))
@@ -306,6 +311,7 @@ DECLINES = [
     (conv_over(1, 2, "d", 5, 5), ("conv3d",), "the size is not known"),
     (conv_over("n", 2, 5, "h", 5), ("conv3d",), "the size is not known"),
     (conv_over(1, 2, 5, "h", "w"), ("conv3d",), "the size is not known"),
+    (nothing_left, ("conv3d",), "the conv has no output at its size"),
     (unknown_pads, ("conv3d",), "the geometry depends on an unknown size"),
     (
         grouped_after_padded,

@@ -290,6 +290,15 @@ def test_parts_that_leave_channels_out_are_no_parts() -> None:
     assert stats.applied == 0
 
 
+def test_a_constant_without_channels_stays_in_the_concat() -> None:
+    build, x = new_graph((1, 3, 9, 8))
+    none = build.constant(np.zeros((1, 0, 9, 8), np.float32))
+    convs = [random_conv(build, x, 2, (1, 1)) for _ in range(2)]
+    stats, after = merged(finished(build, build.concat([none, *convs], 1)))
+    assert stats.notes == {"2 concatenated 1×1 → one": 1}
+    assert kinds(after) == {"Conv": 1, "Concat": 1}
+
+
 # -- types, opsets, names, options ----------------------------------------------------------------
 
 

@@ -80,6 +80,7 @@ SAME, SMALL, EMPTY = (1, 4, 6, 6), (1, 4, 1, 1), np.zeros(0, F32)
 TWICE = np.array([1, 1, 2, 2], F32)
 CROP = np.array([0, 0, 0.1, 0.1, 1, 1, 0.9, 1.2], F32)
 FOLLOWED: dict[str, Between] = {
+    "Mul of whole rank": op("Mul", SAME, weights(1, 4, 1, 1)),
     "ReduceMean": op("ReduceMean", SMALL, axes=(2, 3), keepdims=1),
     "ReduceMax": op("ReduceMax", SMALL, axes=(-1, -2), keepdims=1),
     "Resize by scales": op("Resize", (1, 4, 12, 12), EMPTY, TWICE, mode="nearest"),
@@ -99,6 +100,12 @@ FOLLOWED: dict[str, Between] = {
     "BatchNormalization": norm(weights(4)),
 }
 LEFT: dict[str, Between] = {
+    "MaxPool that sees pads alone": op(
+        "MaxPool", SMALL, kernel_shape=(2, 2), dilations=(7, 7), pads=(1,) * 4
+    ),
+    "AveragePool that sees pads alone": op(
+        "AveragePool", (1, 4, 9, 9), kernel_shape=(2, 2), pads=(2,) * 4
+    ),
     "ReduceMean over channels": op("ReduceMean", (1, 1, 6, 6), axes=(1, 2), keepdims=0),
     "ReduceSum": op("ReduceSum", SMALL, [2, 3], keepdims=1),
     "Resize of channels": op(
@@ -238,3 +245,14 @@ def test_twins_in_two_groups_of_the_reader_stay() -> None:
         build, build.op("Conv", (y, build.constant(weights(4, 2, 1, 1))), {"group": 2})
     )
     assert check_pass(PruneDeadChannels(1), graph, RNG)[0].applied == 0
+
+
+def test_twins_in_two_groups_are_two_pairs() -> None:
+    """All four filters are multiples of one, but those of a group read what the others do not."""
+    build, x = new_graph((1, 4, 6, 6))
+    w = weights(4, 2, 1, 1)
+    w[1], w[2], w[3] = 2 * w[0], w[0], 2 * w[0]
+    y = build.op("Conv", (x, build.constant(w)), {"group": 2})
+    graph = finished(build, build.op("Conv", (y, build.constant(weights(2, 4, 1, 1)))))
+    stats, _ = check_pass(PruneDeadChannels(1), graph, RNG)
+    assert dict(stats.notes) == {"2 duplicate dropped": 1}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from convc.graph import Graph
 from convc.pipeline import Context
 from convc.proof import prove
-from convc.rewrite import size_of
+from convc.rewrite import NoMatch, size_of
 from passes.prune_dead_channels import PruneDeadChannels
+from passes.prune_dead_channels.build import rebuild
+from passes.prune_dead_channels.flow import Flow
+from passes.prune_dead_channels.links import read
+from passes.prune_dead_channels.plan import decide
+from passes.prune_dead_channels.region import collect
 from tests.helpers import check_pass
 from tests.prune_strategies import BETWEEN, READERS, Case, networks, picked_layers
 from tests.strategies import seeds
@@ -52,6 +59,36 @@ def test_networks() -> None:
         assert found[what] >= 100, (what, found)
     for shape in ("plain", "residual", "concat", "loop", "grouped", "two readers"):
         assert found[shape] >= 12, (shape, found)
+
+
+def any_to_drop(graph: Graph, block: int) -> bool:
+    """Whether a region has channels to lose, those included that no clue leads to."""
+    for op in graph.ops():
+        link = read(graph, op)
+        if link is None or link.form != "linear":
+            continue
+        region = collect(graph, op.result, lambda *_: None)
+        with contextlib.suppress(NoMatch):
+            rebuild(graph, decide(graph, region, Flow(graph, region), block))
+            return True
+    return False
+
+
+def test_clues_lead_to_all_there_is() -> None:
+    found: Counter[bool] = Counter()
+
+    @settings(max_examples=150, **QUIET)
+    @given(networks())
+    def check(case: Case) -> None:
+        any_before = any_to_drop(case.graph, case.block)
+        found[any_before] += 1
+        pass_ = PruneDeadChannels(case.block)
+        assert bool(pass_.propose(case.graph)) >= any_before
+        pass_.run(case.graph)
+        assert not any_to_drop(case.graph, case.block)
+
+    check()
+    assert min(found.values()) >= 25, found
 
 
 @pytest.mark.parametrize("name", list(BETWEEN))

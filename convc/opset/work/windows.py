@@ -43,6 +43,8 @@ def transpose_sweeps(graph: Graph, op: Op) -> tuple[Sweep, ...] | None:
     geometry = transpose_geometry(at_sizes(graph, op))
     if shape is None or result is None or geometry is None:
         return None
+    if len(result) != len(shape):
+        return None  # shape inference takes a spatial output_shape for a whole one
     return _axes(shape[2:], geometry, result[2:])
 
 

@@ -19,11 +19,11 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
   func.func @main_graph(%x: tensor<1x1x4x1xf32> {onnx.name = "x"}) -> (tensor<1x1x7x1xf32> {onnx.name = "y"}) {
     %w = "onnx.Constant"() {value = dense<[[[[1.0], [0.0]]], [[[0.5], [0.5]]]]> : tensor<2x1x2x1xf32>} : () -> tensor<2x1x2x1xf32>
     %0 = "onnx.Conv"(%x, %w) {dilations = [1, 1], group = 1 : si64, kernel_shape = [2, 1], pads = [0, 0, 1, 0], strides = [1, 1]} : (tensor<1x1x4x1xf32>, tensor<2x1x2x1xf32>) -> tensor<1x2x4x1xf32>
-    %1 = "onnx.Constant"() {value = dense<[0, 2, 1, 1, 4, 1]> : tensor<6xi64>} : () -> tensor<6xi64>
-    %2 = "onnx.Reshape"(%0, %1) : (tensor<1x2x4x1xf32>, tensor<6xi64>) -> tensor<1x2x1x1x4x1xf32>
-    %3 = "onnx.Transpose"(%2) {perm = [0, 3, 4, 1, 5, 2]} : (tensor<1x2x1x1x4x1xf32>) -> tensor<1x1x4x2x1x1xf32>
+    %1 = "onnx.Constant"() {value = dense<[0, 2, 1, 4, 1]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %2 = "onnx.Reshape"(%0, %1) : (tensor<1x2x4x1xf32>, tensor<5xi64>) -> tensor<1x2x1x4x1xf32>
+    %3 = "onnx.Transpose"(%2) {perm = [0, 2, 3, 1, 4]} : (tensor<1x2x1x4x1xf32>) -> tensor<1x1x4x2x1xf32>
     %4 = "onnx.Constant"() {value = dense<[0, 1, 8, 1]> : tensor<4xi64>} : () -> tensor<4xi64>
-    %5 = "onnx.Reshape"(%3, %4) : (tensor<1x1x4x2x1x1xf32>, tensor<4xi64>) -> tensor<1x1x8x1xf32>
+    %5 = "onnx.Reshape"(%3, %4) : (tensor<1x1x4x2x1xf32>, tensor<4xi64>) -> tensor<1x1x8x1xf32>
     %6 = "onnx.Constant"() {value = dense<[0]> : tensor<1xi64>} : () -> tensor<1xi64>
     %7 = "onnx.Constant"() {value = dense<[-1]> : tensor<1xi64>} : () -> tensor<1xi64>
     %8 = "onnx.Constant"() {value = dense<[2]> : tensor<1xi64>} : () -> tensor<1xi64>

@@ -19,11 +19,11 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 13]]} {
     %1 = "onnx.Pad"(%x, %0) {mode = "edge"} : (tensor<1x2x1x4xf32>, tensor<8xi64>) -> tensor<1x2x1x7xf32>
     %2 = "onnx.Constant"() {value = dense<[[[[0.0, 1.0, 0.0, 0.0]]], [[[-0.09375, 0.59375, 0.59375, -0.09375]]], [[[0.0, 1.0, 0.0, 0.0]]], [[[-0.09375, 0.59375, 0.59375, -0.09375]]]]> : tensor<4x1x1x4xf32>} : () -> tensor<4x1x1x4xf32>
     %3 = "onnx.Conv"(%1, %2) {dilations = [1, 1], group = 2 : si64, kernel_shape = [1, 4], pads = [0, 0, 0, 0], strides = [1, 1]} : (tensor<1x2x1x7xf32>, tensor<4x1x1x4xf32>) -> tensor<1x4x1x4xf32>
-    %4 = "onnx.Constant"() {value = dense<[0, 2, 1, 2, 1, 4]> : tensor<6xi64>} : () -> tensor<6xi64>
-    %5 = "onnx.Reshape"(%3, %4) : (tensor<1x4x1x4xf32>, tensor<6xi64>) -> tensor<1x2x1x2x1x4xf32>
-    %6 = "onnx.Transpose"(%5) {perm = [0, 1, 4, 2, 5, 3]} : (tensor<1x2x1x2x1x4xf32>) -> tensor<1x2x1x1x4x2xf32>
+    %4 = "onnx.Constant"() {value = dense<[0, 2, 2, 1, 4]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %5 = "onnx.Reshape"(%3, %4) : (tensor<1x4x1x4xf32>, tensor<5xi64>) -> tensor<1x2x2x1x4xf32>
+    %6 = "onnx.Transpose"(%5) {perm = [0, 1, 3, 4, 2]} : (tensor<1x2x2x1x4xf32>) -> tensor<1x2x1x4x2xf32>
     %7 = "onnx.Constant"() {value = dense<[0, 2, 1, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
-    %y = "onnx.Reshape"(%6, %7) : (tensor<1x2x1x1x4x2xf32>, tensor<4xi64>) -> tensor<1x2x1x8xf32>
+    %y = "onnx.Reshape"(%6, %7) : (tensor<1x2x1x4x2xf32>, tensor<4xi64>) -> tensor<1x2x1x8xf32>
     func.return %y : tensor<1x2x1x8xf32>
   }
 }

@@ -23,7 +23,7 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]], onnx.si
     %w_3 = "onnx.Constant"() {value = dense<[[[[5.0]]]]> : tensor<1x1x1x1xf32>, onnx.names = ["w"]} : () -> tensor<1x1x1x1xf32>
     %3 = "onnx.Conv"(%x, %w_3) {dilations = [1, 1], group = 1 : si64, kernel_shape = [1, 1], pads = [0, 0, 0, 0], strides = [1, 1], onnx.dim_params = ["2:h,3:w"]} : (tensor<1x1x?x?xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x?x?xf32>
     %4 = "onnx.Concat"(%0, %1, %2, %3) {axis = 1 : si64, onnx.dim_params = ["2:h,3:w"]} : (tensor<1x1x?x?xf32>, tensor<1x1x?x?xf32>, tensor<1x1x?x?xf32>, tensor<1x1x?x?xf32>) -> tensor<1x4x?x?xf32>
-    %y = "onnx.DepthToSpace"(%4) {blocksize = 2 : si64} : (tensor<1x4x?x?xf32>) -> tensor<1x1x?x?xf32>
+    %y = "onnx.DepthToSpace"(%4) {blocksize = 2 : si64, mode = "DCR"} : (tensor<1x4x?x?xf32>) -> tensor<1x1x?x?xf32>
     func.return %y : tensor<1x1x?x?xf32>
   }
 }
