@@ -10,6 +10,7 @@ from typing import Literal
 
 from convc.check import Comparison, Subject, compare
 from convc.choose import Objective
+from convc.concrete import resolve_shapes
 from convc.costs import Summary, summarise
 from convc.errors import ConvcError, InvalidModelError, UsageError
 from convc.feeds import Case, Data, as_cases, data_sizes
@@ -33,7 +34,7 @@ DEFAULT_PIPELINE = (
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
 TUNED_PIPELINE = (
-    "simplify,fold-affine{border=decline copy-shared=false},"
+    "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
     "choose(fuse-convs,merge-branches,commute-linear,lower-to-conv2d,lower-to-winograd,"
     "lower-to-gemm,block-diagonal,lower-activations),"
     "flush-subnormals,simplify"
@@ -155,7 +156,7 @@ def optimize(
         context = Context(objective, prover)
         made = Made(*_attempt(original, pipeline, context, watching, reproducer))
     graph = made.graph
-    before = summarise(_with_types_of(original, graph))
+    before = summarise(_sized(original))
     result = Result(
         graph, pipeline, made.reports, before, summarise(graph), None,
         tuning=made.tuning, measured=made.measured,
@@ -310,19 +311,10 @@ def _serialised(graph: Graph) -> bytes:
     return to_bytes(graph)
 
 
-def _with_types_of(original: Graph, rewritten: Graph) -> Graph:
-    """A copy of ``original`` whose unknown types are those that the passes found.
-
-    Shapes that a model computes are known only once those computations are folded. A value that
-    kept its name kept its type.
-    """
-    copy = original.clone()
-    copy.sizes.update({k: v for k, v in rewritten.sizes.items() if k not in copy.sizes})
-    found = {result.name: result.type for op in rewritten.ops() for result in op.results}
-    for op in copy.ops():
-        for result in op.results:
-            if copy.concrete_shape(result) is None and result.name in found:
-                result.type = found[result.name]
+def _sized(graph: Graph) -> Graph:
+    """A copy with the shapes that the model computes itself: its cost is not known without them."""
+    copy = graph.clone()
+    resolve_shapes(copy)
     return copy
 
 

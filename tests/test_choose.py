@@ -67,12 +67,13 @@ def test_one_and_three_dims_are_slower_than_two() -> None:
     one = network("Conv", (64, 64, 9), (1, 64, 4096), pads=[4, 4])
     assert per_mac(one, 4096 * 64 * 64 * 9) == pytest.approx(0.75)
     three = network("Conv", (64, 64, 3, 3, 3), (1, 64, 16, 16, 16), pads=[1] * 6)
-    assert per_mac(three, 16**3 * 64 * 64 * 27) == pytest.approx(0.45)
+    # A product of matrices, and the columns it is made of: see tests/costs/test_estimate_blocks.py.
+    assert per_mac(three, 16**3 * 64 * 64 * 27) == pytest.approx(0.4648, abs=1e-3)
 
 
 def test_a_transposed_conv_writes_its_columns() -> None:
-    plain = network("Conv", (16, 16, 7, 7), (1, 16, 64, 64), pads=[3] * 4)
-    turned = network("ConvTranspose", (16, 16, 7, 7), (1, 16, 64, 64), pads=[3] * 4)
+    plain = network("Conv", (64, 16, 7, 7), (1, 16, 64, 64), pads=[3] * 4)
+    turned = network("ConvTranspose", (16, 64, 7, 7), (1, 16, 64, 64), pads=[3] * 4)
     assert seconds(turned) > 2 * seconds(plain)
 
 

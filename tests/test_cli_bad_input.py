@@ -18,7 +18,7 @@ from onnx import TensorProto
 
 import convc
 from convc.cli import main
-from tests.cli_helpers import Capture, call, refused
+from tests.cli_helpers import COUNTED, Capture, call, refused
 from tests.test_api import chain, wrong_pass  # noqa: F401  # a fixture
 from tests.tiny import IMAGE, kernel, model, node, write
 
@@ -184,7 +184,7 @@ def test_internal_errors_are_one_line_too(
     assert len(captured.err.splitlines()) == 1
     monkeypatch.setenv("CONVC_DEBUG", "1")
     with pytest.raises(RuntimeError):
-        main(["optimize", str(source)])
+        main([*COUNTED, str(source)])
 
 
 def test_a_closed_pipe_is_no_error() -> None:
@@ -206,7 +206,7 @@ def test_killed_while_writing(flags: tuple[str, ...], tmp_path: Path) -> None:
     target = folder / "o.onnx"
     old = chain()
     command = [
-        sys.executable, "-m", "convc", "optimize", str(source), "-o", str(target), "--quiet",
+        sys.executable, "-m", "convc", *COUNTED, str(source), "-o", str(target), "--quiet",
         "--verify", "off", "--passes", "simplify", *flags,
     ]  # fmt: skip
     start = time.monotonic()

@@ -23,6 +23,7 @@ from convc.mlir import parse_graph, print_graph
 from convc.onnx_io import to_bytes
 from convc.pipeline import Context, Pass, PassError, Pipeline
 from convc.rewrite import Stats
+from tests.cli_helpers import COUNTED
 from tests.conftest import ROOT
 
 MODEL = ROOT / "models" / "conv_norm_relu.onnx"
@@ -75,7 +76,7 @@ def test_print_after_change_is_a_diff() -> None:
 def test_the_flags_print_and_dump(tmp_path: Path, capsys: Capture) -> None:
     output, dump = tmp_path / "out.onnx", tmp_path / "dump"
     flags = ["--print-after-change", "--dump", str(dump), "--quiet"]
-    assert main(["optimize", str(MODEL), "-o", str(output), *flags]) == 0
+    assert main([*COUNTED, str(MODEL), "-o", str(output), *flags]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "+++ after fold-affine" in captured.err
@@ -89,7 +90,7 @@ def test_the_flags_print_and_dump(tmp_path: Path, capsys: Capture) -> None:
 def test_a_pass_that_raises_leaves_a_reproducer(tmp_path: Path, capsys: Capture) -> None:
     output = tmp_path / "out.onnx"
     passes = "fold-affine{border=decline},explode,simplify"
-    assert main(["optimize", str(MODEL), "--passes", passes, "-o", str(output), "--quiet"]) == 2
+    assert main([*COUNTED, str(MODEL), "--passes", passes, "-o", str(output), "--quiet"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     saved = tmp_path / "out.reproducer.mlir"
     assert line == f"convc: pass explode: RuntimeError: as it was told to; to reproduce: {saved}"
@@ -102,9 +103,9 @@ def test_a_pass_that_raises_leaves_a_reproducer(tmp_path: Path, capsys: Capture)
     assert to_bytes(convc.load(saved)) == to_bytes(before)
 
     # And it is picked up again.
-    assert main(["optimize", str(saved), "-o", str(output), "--quiet"]) == 2
+    assert main([*COUNTED, str(saved), "-o", str(output), "--quiet"]) == 2
     assert "pass explode: RuntimeError" in capsys.readouterr().err
-    assert main(["optimize", str(saved), "--passes", "simplify", "-o", str(output)]) == 0
+    assert main([*COUNTED, str(saved), "--passes", "simplify", "-o", str(output)]) == 0
     assert convc.verify(MODEL, output).verdict.good
 
 
@@ -131,7 +132,7 @@ def test_print_writes_text_that_optimize_and_verify_take(tmp_path: Path, capsys:
     assert printed == print_graph(convc.load(MODEL))
     assert main(["print", str(MODEL), "--weights", "-o", str(text)]) == 0
     assert to_bytes(parse_graph(text.read_text())) == to_bytes(convc.load(MODEL))
-    assert main(["optimize", str(text), "-o", str(output), "--quiet"]) == 0
+    assert main([*COUNTED, str(text), "-o", str(output), "--quiet"]) == 0
     assert main(["verify", str(MODEL), str(output)]) == 0
     assert capsys.readouterr().out.startswith("equal")
 
@@ -139,7 +140,7 @@ def test_print_writes_text_that_optimize_and_verify_take(tmp_path: Path, capsys:
 def test_a_text_without_weights_is_refused_in_one_line(tmp_path: Path, capsys: Capture) -> None:
     text = tmp_path / "model.mlir"
     assert main(["print", str(MODEL), "-o", str(text)]) == 0
-    assert main(["optimize", str(text), "-o", str(tmp_path / "out.onnx")]) == 2
+    assert main([*COUNTED, str(text), "-o", str(tmp_path / "out.onnx")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"convc: {text}: line ")
     text.write_bytes(b"\xff\xfe no text")

@@ -47,7 +47,7 @@ from convc.algebra.resample import Phases
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite, Rule, rule
-from passes.lower_to_conv2d.interleave import interleaved
+from passes._interleave import interleaved
 from passes.lower_to_conv2d.resize_conv import (
     resize_conv_as_one_conv,
     resize_conv_as_phases,

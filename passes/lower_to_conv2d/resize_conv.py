@@ -22,7 +22,7 @@ from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import operand, require_small, sizes, storable, trace
 from passes._conv_layers import Layer, read_layer
-from passes.lower_to_conv2d.interleave import cropped, interleaved
+from passes._interleave import cropped, interleaved
 from passes.lower_to_conv2d.resized import (
     Resized,
     edge_padded,

@@ -23,7 +23,7 @@ from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import constant, operand, require_small, sizes
 from passes._conv_layers import require_output
-from passes.lower_to_conv2d.interleave import cropped, interleaved
+from passes._interleave import cropped, interleaved
 
 
 @dataclass(frozen=True)

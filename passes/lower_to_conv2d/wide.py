@@ -21,9 +21,9 @@ from convc.graph import Graph
 from convc.ir import Array, Op, TensorType, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import constant, fixed, operand, require_small, sizes
+from passes._interleave import interleaved
 from passes.lower_to_conv2d.depthwise import UNARY
 from passes.lower_to_conv2d.resized import times
-from passes.lower_to_conv2d.transpose import interleave
 
 UNKNOWN = "the size is not known"
 INT64 = np.dtype(np.int64)
@@ -79,7 +79,7 @@ def widen(graph: Graph, op: Op, direction: Direction) -> Rewrite:
         value = build.op(
             follower.kind, operands, follower.attributes, type_=value.type, name=follower.name
         )
-    value = interleave(build, value, phases)
+    value = interleaved(build, value, phases)
     value = _cut(build, value, data, layer, surplus)
     old = followers[-1].result if followers else op.result
     value.type = old.type or value.type

@@ -19,7 +19,7 @@ from convc.ir import Op
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import require_small, sizes
 from passes._conv_layers import read_layer, require_output
-from passes.lower_to_conv2d.transpose import interleave
+from passes._interleave import interleaved
 from passes.lower_to_gemm.columns import Windows, columns, padded
 from passes.lower_to_gemm.forms import finished, label
 from passes.lower_to_gemm.product import Matrix, multiplied
@@ -56,6 +56,6 @@ def lower_transposed(graph: Graph, op: Op) -> Rewrite:
     matrix = Matrix(to_matrix(kernel, geometry), bias, geometry.group, layer)
     value = columns(build, build.take(layer.data), windows)
     value = multiplied(build, matrix, value, windows.out)
-    value = interleave(build, value, strides, by_filter=by_filter)
+    value = interleaved(build, value, strides, phases_first=not by_filter)
     value = padded(build, value, [-b for b in less], [-e for e in surplus(whole)])
     return finished(build, op, value, f"{label(layer)} → MatMul for {count} phases")

@@ -25,7 +25,7 @@ from convc.ir import Array, Op, TensorType, Value
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import fixed, require_small, sizes
 from passes._conv_layers import Layer, read_layer
-from passes.lower_to_conv2d.transpose import interleave
+from passes._interleave import interleaved
 
 LARGEST_KERNEL = 7
 
@@ -199,7 +199,7 @@ def put_together(build: Replacement, tiling: Tiling, phases: Value, places: Sequ
     tile = [axis.m for axis in tiling.axes]
     value = reshaped(build, tiling, phases, [prod(tile) * tiling.channels[1], *places])
     whole = [*tile, *(1,) * (len(places) - len(tile))]
-    return cut_surplus(build, tiling, interleave(build, value, whole))
+    return cut_surplus(build, tiling, interleaved(build, value, whole))
 
 
 def cut_surplus(build: Replacement, tiling: Tiling, data: Value) -> Value:
