@@ -16,7 +16,7 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]], onnx.si
   func.func @main_graph(%x: tensor<1x1x?x?xf32> {onnx.name = "x", onnx.dim_params = "2:h,3:w"}) -> (tensor<1x4x?x?xf32> {onnx.name = "y"}) {
     %w = "onnx.Constant"() {value = dense_resource<w> : tensor<16x1x4x4xf32>} : () -> tensor<16x1x4x4xf32>
     %0 = "onnx.Conv"(%x, %w) {dilations = [1, 1], group = 1 : si64, kernel_shape = [4, 4], pads = [0, 0, 1, 1], strides = [2, 2], onnx.dim_params = ["2:?0,3:?1"]} : (tensor<1x1x?x?xf32>, tensor<16x1x4x4xf32>) -> tensor<1x16x?x?xf32>
-    %1 = "onnx.DepthToSpace"(%0) {blocksize = 2 : si64, onnx.dim_params = ["2:?2,3:?3"]} : (tensor<1x16x?x?xf32>) -> tensor<1x4x?x?xf32>
+    %1 = "onnx.DepthToSpace"(%0) {blocksize = 2 : si64, mode = "DCR", onnx.dim_params = ["2:?2,3:?3"]} : (tensor<1x16x?x?xf32>) -> tensor<1x4x?x?xf32>
     %2 = "onnx.Constant"() {value = dense<0> : tensor<2xi64>} : () -> tensor<2xi64>
     %3 = "onnx.Shape"(%x) : (tensor<1x1x?x?xf32>) -> tensor<4xi64>
     %4 = "onnx.Constant"() {value = dense<[2]> : tensor<1xi64>} : () -> tensor<1xi64>

@@ -20,7 +20,7 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
     %b = "onnx.Constant"() {value = dense<0.5> : tensor<16xf32>} : () -> tensor<16xf32>
     %0 = "onnx.Conv"(%x, %w, %b) {dilations = [1, 1], group = 1 : si64, kernel_shape = [6, 6], pads = [1, 1, 1, 1], strides = [4, 4]} : (tensor<1x1x4x8xf32>, tensor<16x1x6x6xf32>, tensor<16xf32>) -> tensor<1x16x1x2xf32>
     %1 = "onnx.Relu"(%0) : (tensor<1x16x1x2xf32>) -> tensor<1x16x1x2xf32>
-    %y = "onnx.DepthToSpace"(%1) {blocksize = 4 : si64} : (tensor<1x16x1x2xf32>) -> tensor<1x1x4x8xf32>
+    %y = "onnx.DepthToSpace"(%1) {blocksize = 4 : si64, mode = "DCR"} : (tensor<1x16x1x2xf32>) -> tensor<1x1x4x8xf32>
     func.return %y : tensor<1x1x4x8xf32>
   }
 }

@@ -23,7 +23,7 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
     %3 = "onnx.Add"(%2, %b) : (tensor<1x4x9xf32>, tensor<4x1xf32>) -> tensor<1x4x9xf32>
     %4 = "onnx.Constant"() {value = dense<[0, 4, 3, 3]> : tensor<4xi64>} : () -> tensor<4xi64>
     %5 = "onnx.Reshape"(%3, %4) : (tensor<1x4x9xf32>, tensor<4xi64>) -> tensor<1x4x3x3xf32>
-    %y = "onnx.DepthToSpace"(%5) {blocksize = 2 : si64} : (tensor<1x4x3x3xf32>) -> tensor<1x1x6x6xf32>
+    %y = "onnx.DepthToSpace"(%5) {blocksize = 2 : si64, mode = "DCR"} : (tensor<1x4x3x3xf32>) -> tensor<1x1x6x6xf32>
     func.return %y : tensor<1x1x6x6xf32>
   }
 }

@@ -29,7 +29,7 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
     %9 = "onnx.MatMul"(%y_outputs, %8) : (tensor<4x16xf32>, tensor<16x4xf32>) -> tensor<4x4xf32>
     %10 = "onnx.Constant"() {value = dense<[1, 4, 2, 2]> : tensor<4xi64>} : () -> tensor<4xi64>
     %11 = "onnx.Reshape"(%9, %10) : (tensor<4x4xf32>, tensor<4xi64>) -> tensor<1x4x2x2xf32>
-    %y = "onnx.DepthToSpace"(%11) {blocksize = 2 : si64} : (tensor<1x4x2x2xf32>) -> tensor<1x1x4x4xf32>
+    %y = "onnx.DepthToSpace"(%11) {blocksize = 2 : si64, mode = "DCR"} : (tensor<1x4x2x2xf32>) -> tensor<1x1x4x4xf32>
     func.return %y : tensor<1x1x4x4xf32>
   }
 }
