@@ -31,7 +31,8 @@ def graph_digest(graph: Graph, *, values: bool = True) -> str:
     or outputs, the version of an operator set, or the number of equal ops differs.
 
     Without ``values`` only what changes the speed counts of a weight of floats: its dtype, its
-    shape, and whether it is all zero or holds subnormal numbers.
+    shape, and whether it is all zero or holds subnormal numbers. The sizes of all results count
+    then: those of a Resize follow from floats.
     """
     digests = op_digests(graph, _Arrays() if values else _Shapes())
     parts = [digests[graph.output], *sorted(digests.values())]
@@ -52,7 +53,7 @@ def op_digests(graph: Graph, arrays: _Arrays | None = None) -> dict[Op, bytes]:
             () if value is None else (_Raw(digests[value.op]), value.index) for value in op.operands
         )
         own = boundary.get(op) or _op(op, arrays)
-        digests[op] = _hash([own, *_encode(operands)])
+        digests[op] = _hash([own, *_encode(operands + arrays.facts(graph, op))])
     return digests
 
 
@@ -114,6 +115,10 @@ class _Arrays:
     def _content(self, array: Array) -> Iterable[Any]:
         return _bytes_of(array)
 
+    def facts(self, _graph: Graph, _op: Op) -> tuple[Any, ...]:
+        """What else tells ops apart: nothing, where the operands' values are all known."""
+        return ()
+
     def plain(self, value: Attribute) -> Any:
         """An attribute as plain data."""
         if isinstance(value, np.ndarray):
@@ -127,6 +132,10 @@ class _Shapes(_Arrays):
     def _content(self, array: Array) -> Iterable[Any]:
         facts = speed_facts(array)
         return _bytes_of(array) if facts is None else _encode(facts)
+
+    def facts(self, graph: Graph, op: Op) -> tuple[Any, ...]:
+        """The sizes of the results, which a float operand may decide."""
+        return tuple(graph.concrete_shape(result) or () for result in op.results)
 
 
 def speed_facts(array: Array) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from convc.feeds import CannotFeedError
+from convc.feeds import CannotFeedError, Feeds
 from convc.graph import Graph
 from convc.pipeline import PassReport, Pipeline
 from convc.rewrite import Stats
@@ -48,18 +48,21 @@ def optimize_by_clock(
         may_refuse: the result is the original's structure where the pipeline's is not clearly
             faster. Who names the passes gets them.
     """
-    attempts: list[tuple[Graph, Sequence[PassReport]]] = []
+    reports: Sequence[PassReport] = ()
 
     def rewrite() -> Graph:
-        attempts.append(attempt())
-        return attempts[-1][0]
+        nonlocal reports
+        made, reports = attempt()
+        return made
 
     try:
-        graph, measured = confirm(original, source, tuner.means.feeds(original), tuner, rewrite)
+        feeds = tuner.means.feeds(original)
+        graph, measured = confirm(original, source, feeds, tuner, rewrite)
+        for note in _stated_sizes(original, feeds):
+            tuner.tuning.note(note)
     except CannotFeedError as error:
         graph, measured = rewrite(), None
         tuner.tuning.note(f"not timed: {error}")
-    reports = attempts[-1][1]
     if not may_refuse or measured is None or measured.faster:
         return Made(graph, reports, tuner.tuning, measured)
     found = measured.ratio
@@ -70,6 +73,15 @@ def optimize_by_clock(
     same = signed(original.clone(), Pipeline())
     unchanged = Measured(Ratio(1.0, 1.0, 1.0), measured.before, measured.before)
     return Made(same, [_refused(report) for report in reports], tuner.tuning, unchanged)
+
+
+def _stated_sizes(graph: Graph, feeds: Feeds) -> list[str]:
+    """At what sizes the inputs with open sizes were timed."""
+    return [
+        f"timed at {value.name}: {'×'.join(map(str, feeds[value.name].shape))}"
+        for value in graph.inputs
+        if value.name in feeds and not all(isinstance(dim, int) for dim in value.shape or (None,))
+    ]
 
 
 def _refused(report: PassReport) -> PassReport:

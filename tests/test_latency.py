@@ -170,3 +170,5 @@ def test_open_sizes_stay_open(with_watch: Use, tmp_path: Path) -> None:
     result = convc.optimize(path, FUSE, objective="latency", sizes={"h": 9, "w": 11})
     assert result.after.convs == 1
     assert result.graph.inputs[0].shape == ("n", 4, "h", "w")
+    assert result.tuning is not None
+    assert result.tuning.notes == ["timed at x: 1×4×9×11"]

@@ -64,7 +64,7 @@ def measured(before: float, after: float) -> Measured:
     return Measured(Ratio(ratio, 0.99 * ratio, 1.01 * ratio), before, after)
 
 
-def chain(*kinds: str, shape: tuple[int, ...] = (1, 4, 8, 8)) -> Graph:
+def chain(*kinds: str, shape: tuple[int | str, ...] = (1, 4, 8, 8)) -> Graph:
     """Unary ops one after the other."""
     graph = Graph()
     build = Builder(graph)

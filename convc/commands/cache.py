@@ -33,6 +33,8 @@ def run(args: Namespace) -> int:
     print(f"{store.path}: {size} bytes" if size else f"{store.path}: empty")
     for kind, count in counts.items():
         print(f"{count:8} {KINDS.get(kind, kind)}")
+    if size and not counts:
+        print("damaged, or no file of convc's: nothing is remembered; --clear removes it")
     if args.clear and size:
         print("cleared")
     return DONE

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from convc.errors import ConvcError
 from convc.feeds import Feeds
 from convc.graph import Graph
-from convc.runtime import Model, RunError
+from convc.runtime import Model
 from convc.tuning.judge import Contender
 from convc.tuning.stopwatch import Measured
 from convc.tuning.tuner import Tuner
@@ -38,24 +39,54 @@ def confirm(
     means = tuner.means
     before = Contender((), original, means.settings, feeds, model)
     before.digest += _file_facts(original, model)
-    while True:
-        graph = rewrite()
+    graph = rewrite()
+    seconds = _once(before, tuner)
+    while seconds is not None:
+        means.progress("the whole model, before and after")
         after = Contender((), graph, means.settings, feeds)
-        found = _compare(before, after, tuner)
+        try:
+            found, is_settled = _compare(before, seconds, after, tuner)
+        except KeyboardInterrupt:
+            means.interrupt()
+            continue
         after.rest()
-        if found is None or found.faster or not tuner.take_back():
-            means.tuning.seconds = means.budget.spent
-            return graph, found
+        if is_settled or not tuner.take_back():
+            return _done(graph, found, tuner)
+        graph = rewrite()
+    return _done(graph, None, tuner)
 
 
-def _compare(before: Contender, after: Contender, tuner: Tuner) -> Measured | None:
+def _done(graph: Graph, found: Measured | None, tuner: Tuner) -> tuple[Graph, Measured | None]:
+    tuner.tuning.seconds = tuner.means.budget.spent
+    return graph, found
+
+
+def _once(before: Contender, tuner: Tuner) -> float | None:
+    """Seconds of one run of the original; None where it does not run, or is interrupted."""
+    try:
+        return tuner.means.watch.once(before)
+    except (ConvcError, MemoryError) as error:
+        if not tuner.tuning.notes:  # else the search has said it
+            tuner.tuning.note(f"not timed: {str(error) or 'out of memory'}")
+    except KeyboardInterrupt:
+        tuner.means.interrupt()
+    return None
+
+
+def _compare(
+    before: Contender, seconds: float, after: Contender, tuner: Tuner
+) -> tuple[Measured | None, bool]:
+    """How the two compare, and whether to stay at that: not where the result is slower or fails."""
     watch, budget = tuner.means.watch, tuner.means.budget
     try:
-        if not tuner.affords(watch.once(before) + watch.once(after)):
-            return None
-    except RunError:
-        return None
-    return watch.whole(before, after, min(MOST_SECONDS, max(LEAST_SECONDS, budget.left())))
+        if not tuner.affords(seconds + watch.once(after)):
+            return None, True
+    except (ConvcError, MemoryError) as error:
+        tuner.tuning.note(f"a result could not be timed: {str(error) or 'out of memory'}")
+        return None, False
+    limit = min(MOST_SECONDS, max(LEAST_SECONDS, budget.left()))
+    found = watch.whole(before, after, limit)
+    return found, found is not None and found.faster
 
 
 def _file_facts(graph: Graph, model: Model) -> str:

@@ -39,7 +39,7 @@ class Contender:
     _run: Run | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.digest = graph_digest(self.graph, values=False)
+        self.digest = graph_digest(self.graph, values=False) + sizes_of(self.feeds)
 
     def run(self) -> float:
         """Runs the model and returns the seconds that took; raises RunError where it does not."""
@@ -51,6 +51,11 @@ class Contender:
     def rest(self) -> None:
         """Lets the session go."""
         self._run = None
+
+
+def sizes_of(feeds: Feeds) -> str:
+    """The sizes and dtypes that a model is fed: the graph may leave them open."""
+    return repr(sorted((name, array.shape, str(array.dtype)) for name, array in feeds.items()))
 
 
 def with_steps(rounds: Sequence[Round], steps: Sequence[Step]) -> tuple[Round, ...]:

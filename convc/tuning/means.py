@@ -60,6 +60,17 @@ class Means:
     say: Callable[[str], None]
     on_budget: Callable[[float], None]
 
+    def has_time(self) -> bool:
+        """True while the search goes on."""
+        return self.budget.left(SEARCH_SHARE) > 0
+
+    def interrupt(self) -> None:
+        """Ends the search: the user has asked for what there is. Raises where that was before."""
+        if self.budget.stopped:
+            raise KeyboardInterrupt
+        self.budget.stopped = True
+        self.tuning.note("interrupted: the best so far")
+
     def feeds(self, graph: Graph) -> Feeds:
         """What to run a model on; raises CannotFeedError where nothing can be made up."""
         return noise(graph) if self.given is None else self.given
@@ -73,5 +84,6 @@ class Means:
     def progress(self, what: str) -> None:
         """Says what is being timed and what was gained so far."""
         gained = self.tuning.gained
-        self.say(f"{what} ({gained:.2f}× so far)" if gained > 1 else what)
+        # First, because a narrow terminal cuts the end off.
+        self.say(f"{gained:.2f}× so far, {what}" if gained > 1 else what)
         self.on_budget(min(self.budget.spent / max(self.budget.seconds, 1e-9), 1.0))

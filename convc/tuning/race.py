@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from convc.graph import Graph
 from convc.rewrite import Rule
+from convc.timing import LEAST
 from convc.tuning.judge import Contender, settle, with_steps
 from convc.tuning.means import SEARCH_SHARE, Means
 from convc.tuning.steps import Round, Step, replay
@@ -26,7 +27,7 @@ class Race:
         self._means = means
         self._graph = graph
         self.best = means.contender(graph, ((),))
-        self.seconds = means.watch.once(self.best)
+        self._run = self.seconds = means.watch.once(self.best)
 
     def graph(self) -> Graph:
         """The best model's graph before it is finished."""
@@ -71,8 +72,10 @@ class Race:
 
     def _is_faster(self, before: Contender, after: Contender) -> bool:
         means = self._means
-        seconds = min(WHOLE, means.budget.left(SEARCH_SHARE))
-        found = means.watch.whole(before, after, seconds)
+        left = means.budget.left(SEARCH_SHARE)
+        if 2 * LEAST * self._run > left:
+            return False
+        found = means.watch.whole(before, after, min(WHOLE, left))
         if found is None or not found.faster:
             return False
         means.tuning.gained *= found.ratio.ratio

@@ -32,6 +32,12 @@ tried together: neighbours that are rewritten alike need no change of layout bet
 COUNTED: tuple[Round, ...] = ((Step(BY_COUNT),),)
 """What is done where the clock cannot be asked."""
 
+NOTHING: tuple[Round, ...] = ((),)
+"""What is done where it was interrupted before anything was gained."""
+
+PROFILE_RUNS = 10
+"""Runs that a profile takes at least: two sessions, each warmed up."""
+
 
 def search(
     graph: Graph, rules: Sequence[Rule], means: Means, declined: Counter[str]
@@ -47,18 +53,19 @@ def search(
     Raises ConvcError where the model cannot be run. What was found before an interruption
     (KeyboardInterrupt) is the answer then.
     """
-    race = Race(means, graph, rules)
-    if 2 * LEAST * race.seconds > means.budget.left(SEARCH_SHARE):
-        means.tuning.note(
-            f"a run takes {race.seconds:.1f} s, too long for the budget: chosen by count"
-        )
-        return COUNTED
+    race: Race | None = None
     try:
+        means.progress("one run of the model")
+        race = Race(means, graph, rules)
+        if 2 * LEAST * race.seconds > means.budget.left(SEARCH_SHARE):
+            means.tuning.note(
+                f"a run takes {race.seconds:.2g} s, too long for the budget: chosen by count"
+            )
+            return COUNTED
         _rounds(race, means, declined)
     except KeyboardInterrupt:
-        means.budget.stopped = True
-        means.tuning.note("interrupted: the best so far")
-    return race.best.rounds
+        means.interrupt()
+    return NOTHING if race is None else race.best.rounds
 
 
 def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
@@ -67,8 +74,9 @@ def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
         before = race.best
         race.open_round()
         graph = race.graph()
-        times = means.watch.ops(graph, means.feeds(graph))
-        proposals = propose(graph, race.rules, times, known, declined)
+        affordable = PROFILE_RUNS * race.seconds < SIEVE_SHARE * means.budget.left(SEARCH_SHARE)
+        times = means.watch.ops(graph, means.feeds(graph)) if affordable else {}
+        proposals = propose(graph, race.rules, times, known, declined, has_time=means.has_time)
         survivors = _sieve(graph, race.rules, proposals, means, declined)
         _judge(race, survivors)
         kept = {step for steps in race.best.rounds for step in steps}
@@ -105,7 +113,10 @@ def _sieve(
             continue
         seconds = min(LONGEST, max(SHORTEST, sieve.left() / left))
         found = means.watch.region(trial, seconds)
-        if found is None or found.ratio.ratio < NEARLY:
+        if found is None:
+            survivors.append(Survivor(proposed, None))
+            continue
+        if found.ratio.ratio < NEARLY:
             declined["slower by the clock"] += proposed.places
             continue
         survivors.append(Survivor(proposed, found))

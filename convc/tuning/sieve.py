@@ -8,7 +8,7 @@ layout is half seen. So the sieve only sorts out what loses, and orders the rest
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -87,17 +87,20 @@ def propose(
     times: Times,
     known: set[Step],
     declined: Counter[str],
+    *,
+    has_time: Callable[[], bool],
 ) -> list[Proposed]:
     """All proposals but those in ``known``, those at the places that take longest first.
 
     ``known`` is added to; ``declined`` counts the rules' reasons at all places that look alike.
+    Rules that compute new weights are slow: where there is no time left it ends with what it has.
     """
     whole = sum(times.values()) or sum(estimate(graph, op) or 0.0 for op in graph.ops())
     found: list[Proposed] = []
     for look, places in sites(graph).items():
         for number, rule in enumerate(rules):
             step = Step(number, look)
-            if step in known:
+            if step in known or not has_time():
                 continue
             known.add(step)
             try:

@@ -23,6 +23,10 @@ LUCK = 0.005
 """Part by which two sessions of one model differ for good: where their memory came to lie."""
 
 
+TICK = 1e-9
+"""Seconds that a run takes at least: a coarse clock may say 0, which has no ratio."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The outcome of one comparison: how much faster the second is, and the median seconds."""
@@ -64,7 +68,7 @@ def measure(
     for number in range(1, rounds + 1):
         for i in (0, 1) if number % 2 else (1, 0):
             clean()
-            times[i].append((before, after)[i]())
+            times[i].append(max((before, after)[i](), TICK))
         if number < LEAST:
             continue
         found = _measured(times)

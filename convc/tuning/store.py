@@ -13,10 +13,11 @@ from typing import Any
 
 from convc.machine import cache_folder, features, processor
 from convc.runtime import Settings, physical_cores, version
+from convc.version import __version__
 
 FILE = "timings.sqlite"
 
-FORMAT = 1
+FORMAT = 2
 """Of the entries; entries of other formats are never found."""
 
 WAIT = 5.0
@@ -29,10 +30,10 @@ _TABLE = (
 
 
 def environment(settings: Settings) -> str:
-    """What besides the graphs decides a time: processor, runtime, provider and threads."""
+    """What besides the graphs decides: processor, runtime, provider, threads, and convc's rules."""
     threads = settings.threads or physical_cores()
     where = (processor(), features(), version(), settings.provider, threads)
-    return repr((FORMAT, *where))
+    return repr((FORMAT, __version__, *where))
 
 
 class Store:
@@ -43,9 +44,7 @@ class Store:
 
     def get(self, kind: str, *key: str) -> Any:
         """The entry, None where there is none."""
-        if not self.path.is_file():
-            return None
-        with suppress(sqlite3.Error, ValueError), self._open() as connection:
+        with suppress(sqlite3.Error, ValueError, OSError), self._reading() as connection:
             row = connection.execute(
                 "SELECT value FROM timings WHERE key = ?", (_digest(kind, *key),)
             ).fetchone()
@@ -65,12 +64,17 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """How many entries there are of each kind."""
-        if not self.path.is_file():
-            return {}
-        with suppress(sqlite3.Error), self._open() as connection:
+        with suppress(sqlite3.Error, OSError), self._reading() as connection:
             rows = connection.execute("SELECT kind, COUNT(*) FROM timings GROUP BY kind")
             return dict(rows.fetchall())
         return {}
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.is_file():  # to connect would make it
+            raise FileNotFoundError(self.path)
+        with self._open() as connection:
+            yield connection
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

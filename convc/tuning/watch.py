@@ -13,7 +13,7 @@ from convc.graph import Graph
 from convc.ir import Op
 from convc.onnx_io import to_bytes
 from convc.profile import profile
-from convc.runtime import RunError, Session, Settings
+from convc.runtime import Session, Settings
 from convc.timing import Ratio, single_run
 from convc.tuning.judge import Contender
 from convc.tuning.region import Trial
@@ -56,14 +56,14 @@ class RuntimeWatch:
                 for graph in (trial.before, trial.after)
             )
             return measure(before, after, seconds=seconds, sweep=True)
-        except ConvcError:
+        except (ConvcError, MemoryError):
             return None
 
     def whole(self, before: Contender, after: Contender, seconds: float) -> Measured | None:
         """Both models in turn, as they run in a loop."""
         try:
             return measure(before.run, after.run, seconds=seconds)
-        except RunError:
+        except (ConvcError, MemoryError):
             return None
 
     def once(self, contender: Contender) -> float:
@@ -75,19 +75,23 @@ class RuntimeWatch:
         """By onnxruntime's own profile, layout changes included."""
         try:
             found = profile(graph, feeds, self.settings, runs=PROFILED, seconds=PROFILE)
-        except ConvcError:
+        except (ConvcError, MemoryError, OSError):
             return {}
         return {op: (time.seconds or 0.0) + time.layout_seconds for op, time in found.times.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """A watch that asks the store first, and keeps there what it had to time."""
+    """A watch that asks the store first, and keeps there what it had to time.
+
+    What was left unclear by a search with a smaller budget is timed again.
+    """
 
     watch: Watch
     store: Store
     environment: str
     tuning: Tuning
+    budget: float
 
     def region(self, trial: Trial, seconds: float) -> Measured | None:
         """A region before and after; None where one does not run."""
@@ -115,14 +119,23 @@ class Remembering:
     def _answer(
         self, kind: str, key: Sequence[str], make: Callable[[], Measured | None]
     ) -> Measured | None:
-        known = self.store.get(kind, self.environment, *key)
+        known = self._recall(kind, key)
         if known is not None:
             self.tuning.remembered += 1
-            return Measured(Ratio(*known[:3]), known[3], known[4])
+            return known
         found = make()
         if found is not None:
             self.tuning.timed += 1
             r = found.ratio
-            entry = r.ratio, r.low, r.high, found.before, found.after
+            entry = r.ratio, r.low, r.high, found.before, found.after, self.budget
             self.store.put(entry, kind, self.environment, *key)
         return found
+
+    def _recall(self, kind: str, key: Sequence[str]) -> Measured | None:
+        entry = self.store.get(kind, self.environment, *key)
+        if entry is None:
+            return None
+        *ratio, before, after, budget = entry
+        found = Measured(Ratio(*ratio), before, after)
+        is_clear = found.faster or found.slower
+        return found if is_clear or budget >= self.budget else None

@@ -74,3 +74,7 @@ def test_turns_change_places() -> None:
 
     measure(run_as(next(names)), run_as(next(names)), seconds=0.0, rounds=LEAST, sweep=True)
     assert "".join(order) == "ab" + "abba" * (LEAST // 2)
+
+
+def test_a_clock_that_stands_still_has_a_ratio() -> None:
+    assert measure(lambda: 0.0, lambda: 0.0, seconds=0.0).ratio.ratio == 1.0

@@ -77,3 +77,21 @@ def test_threads_and_providers_are_told_apart() -> None:
     assert environment(Settings(threads=1)) != environment(Settings(threads=2))
     assert environment(Settings(threads=1)) == environment(Settings(threads=1))
     assert environment(Settings(provider="CPU")) != environment(Settings(provider="CUDA"))
+
+
+def test_another_convc_has_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment(Settings())
+    monkeypatch.setattr("convc.tuning.store.__version__", "99")
+    assert environment(Settings()) != before
+
+
+def test_a_folder_that_may_not_be_looked_into(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_self: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    store = Store(tmp_path / "timings.sqlite")
+    assert store.get("sieve", "a") is None
+    assert store.counts() == {}
