@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import convc
-from convc.api import DEFAULT_PIPELINE
+from convc.api import DEFAULT_PIPELINE, TUNED_PIPELINE
 from convc.runtime import Settings
 from tests.cli_helpers import Capture, call, convc_run
 from tests.conftest import ROOT
@@ -270,7 +270,7 @@ def test_passes(capsys: Capture) -> None:
     for name in ("simplify", "flush-subnormals", "fold-affine", "fuse-convs", "default"):
         assert any(line.split()[0] == name for line in listed.splitlines())
     assert call("passes", "default") == 0
-    assert capsys.readouterr().out.strip() == DEFAULT_PIPELINE
+    assert capsys.readouterr().out.strip() == TUNED_PIPELINE
     assert call("passes", "fuse-convs") == 0
     assert "border=exact" in capsys.readouterr().out
 

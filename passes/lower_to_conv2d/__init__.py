@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, get_args
 
 from convc.graph import Graph
 from convc.pipeline import Context, Pass
-from convc.rewrite import Rule, Stats, rule
+from convc.rewrite import Rule, Stats, first, rule
 from passes.lower_to_conv2d import resize as resize
 from passes.lower_to_conv2d.depthwise import lower_average_pool, repeat_inputs, split_multiplier
 from passes.lower_to_conv2d.rank import lower_1d, lower_3d
@@ -155,14 +155,8 @@ class LowerToConv2d(Pass):
         return [known[form] for form in self.forms]
 
     def run(self, graph: Graph, context: Context | None = None) -> Stats:
-        """Applies the pass until nothing changes.
+        """Applies the pass, to what it makes of an op, too.
 
-        A sweep comes back to the ends of a region it replaced, but not to the ops inside, which
-        may now match another form: a ConvTranspose over one axis is one over two then.
+        A ConvTranspose over one axis becomes one over two, which may match another form.
         """
-        total = Stats()
-        while True:
-            stats = super().run(graph, context)
-            total.add(stats)
-            if not stats.applied:
-                return total
+        return self._timed(graph, context or Context(), first, within=True)
