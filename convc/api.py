@@ -35,8 +35,9 @@ DEFAULT_PIPELINE = (
 
 TUNED_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
-    "choose(fuse-convs,merge-branches,commute-linear,lower-to-conv2d,lower-to-winograd,"
-    "lower-to-gemm,block-diagonal,lower-activations),"
+    "choose(fuse-convs,merge-branches,commute-linear,lower-to-conv2d,"
+    "lower-to-winograd{forms=planes,rows tiles=4,6},lower-to-gemm,block-diagonal,"
+    "lower-activations),"
     "flush-subnormals,simplify"
 )
 """The same where the clock chooses: it can tell which of more rewrites pay."""

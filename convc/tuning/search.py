@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from convc.graph import Graph
 from convc.rewrite import Rule
 from convc.timing import LEAST
+from convc.tuning.jury import judge
 from convc.tuning.means import SEARCH_SHARE, Budget, Means
 from convc.tuning.race import Race
 from convc.tuning.sieve import Proposed, Survivor, propose, trial_of
@@ -22,12 +23,8 @@ SIEVE_SHARE = 0.4
 LONGEST, SHORTEST = 1.0, 0.1
 """Seconds that the sieve gives to one proposal."""
 
-LARGE = 0.02
-"""Part of the whole time from which on a gain is tried on its own: smaller ones drown in noise."""
-
 NEARLY = 0.9
-"""Ratio in the sieve below which a proposal is out. From there on the places of one rule are also
-tried together: neighbours that are rewritten alike need no change of layout between them."""
+"""Ratio in the sieve below which a proposal is out."""
 
 COUNTED: tuple[Round, ...] = ((Step(BY_COUNT),),)
 """What is done where the clock cannot be asked."""
@@ -69,26 +66,38 @@ def search(
 
 
 def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
+    """What counts choose comes first: a model too slow for more comparisons has that at least."""
+    race.try_rounds(COUNTED, "all by count")
     known: set[Step] = set()
+    rounds = NOTHING
     for _ in range(ROUNDS):
         before = race.best
-        race.open_round()
-        graph = race.graph()
-        affordable = PROFILE_RUNS * race.seconds < SIEVE_SHARE * means.budget.left(SEARCH_SHARE)
-        times = means.watch.ops(graph, means.feeds(graph)) if affordable else {}
-        proposals = propose(graph, race.rules, times, known, declined, has_time=means.has_time)
-        survivors = _sieve(graph, race.rules, proposals, means, declined)
-        _judge(race, survivors)
+        survivors = _survivors(race, rounds, means, known, declined)
+        judge(race, rounds, survivors)
         kept = {step for steps in race.best.rounds for step in steps}
         lost = [s.proposed for s in survivors if s.proposed.step not in kept]
         declined["does not speed up the whole model"] += sum(p.places for p in lost)
-        if race.best is before or means.budget.left(SEARCH_SHARE) <= 0:
+        if race.best is before or not means.has_time():
             break
-    race.open_round()
-    race.try_steps([Step(BY_COUNT)], "the rest by count")
-    race.try_rounds(COUNTED, "all by count")
-    if means.budget.left(SEARCH_SHARE) <= 0:
+        rounds = (*race.best.rounds, ())
+    race.try_rounds((*race.best.rounds, *COUNTED), "the rest by count")
+    if not means.has_time():
         means.tuning.note(f"the budget of {means.budget.seconds:g} s is used up: not all was tried")
+
+
+def _survivors(
+    race: Race,
+    rounds: tuple[Round, ...],
+    means: Means,
+    known: set[Step],
+    declined: Counter[str],
+) -> list[Survivor]:
+    """What may gain something in the model after ``rounds``, the largest gain first."""
+    graph = race.graph(rounds)
+    affordable = PROFILE_RUNS * race.seconds < SIEVE_SHARE * means.budget.left(SEARCH_SHARE)
+    times = means.watch.ops(graph, means.feeds(graph)) if affordable else {}
+    proposals = propose(graph, race.rules, times, known, declined, has_time=means.has_time)
+    return _sieve(graph, race.rules, proposals, means, declined)
 
 
 def _sieve(
@@ -121,38 +130,3 @@ def _sieve(
             continue
         survivors.append(Survivor(proposed, found))
     return sorted(survivors, key=lambda survivor: -survivor.gain)
-
-
-def _judge(race: Race, survivors: Sequence[Survivor]) -> None:
-    """The large gains one by one, then the small ones together, then whole rules."""
-    hopeful = [survivor for survivor in survivors if survivor.gain > 0]
-    large = [survivor for survivor in hopeful if survivor.gain >= LARGE * race.seconds]
-    taken: set[str] = set()
-    for survivor in large:
-        step = survivor.proposed.step
-        if step.site not in taken and race.try_steps([step], survivor.proposed.note):
-            taken.add(step.site)
-    small: dict[str, Step] = {}
-    for survivor in hopeful:
-        step = survivor.proposed.step
-        if survivor not in large and step.site not in taken:
-            small.setdefault(step.site, step)
-    race.try_steps(list(small.values()), "small gains together")
-    for steps, note in _rules(race, survivors):
-        race.try_all(steps, f"{note}, everywhere")
-
-
-def _rules(race: Race, survivors: Sequence[Survivor]) -> list[tuple[list[Step], str]]:
-    """Each rule's remaining places together, where each alone was near a gain."""
-    done = set(race.best.rounds[-1])
-    taken = {step.site for step in done}
-    groups: dict[int, list[Proposed]] = {}
-    for survivor in survivors:
-        step = survivor.proposed.step
-        if step.site not in taken and survivor.measured is not None:
-            groups.setdefault(step.rule, []).append(survivor.proposed)
-    return [
-        ([proposed.step for proposed in group], group[0].note)
-        for group in groups.values()
-        if len(group) > 1
-    ]
