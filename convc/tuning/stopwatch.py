@@ -9,15 +9,22 @@ from time import perf_counter
 
 import numpy as np
 
-from convc.timing import LEAST, Ratio, Run, ratio
+from convc.timing import LEAST, WARM_UP, Ratio, Run, ratio
 
 SWEPT = 32 * 2**20
 """Bytes that are touched between two runs, so that weights come from memory as they do in a
 network, not from the cache that the same region's last run left them in."""
 
-LOOKS = (10, 20, 40, 80, 160)
+LOOKS = (LEAST, 8, 10, 14, 20, 40, 80, 160)
 """Rounds after which the interval is looked at: looking after each would find a difference sooner
 or later where there is none."""
+
+PATIENCE = 4.0
+"""Times the given seconds that a comparison may take where the second model looks faster but one
+run in the first few, disturbed by something else, still hides it."""
+
+PROMISING = 0.02
+"""Part by which it has to look faster for that."""
 
 LUCK = 0.005
 """Part by which two sessions of one model differ for good: where their memory came to lie."""
@@ -54,7 +61,8 @@ def measure(
     Args:
         before: the first.
         after: the other.
-        seconds: no round begins after this time, but `LEAST` are made whatever it takes.
+        seconds: no round begins after this time, but `LEAST` are made whatever it takes, and
+            `PATIENCE` times as many seconds where the second is `PROMISING`.
         sweep: empty the caches before each run.
         rounds: how many at the most.
 
@@ -64,7 +72,8 @@ def measure(
     clean = _sweeper() if sweep else _nothing
     times: tuple[list[float], list[float]] = ([], [])
     for run in (before, after):
-        run()
+        for _ in range(WARM_UP):
+            run()
     for number in range(1, rounds + 1):
         for i in (0, 1) if number % 2 else (1, 0):
             clean()
@@ -74,7 +83,8 @@ def measure(
         found = _measured(times)
         if number in LOOKS and (found.faster or found.slower):
             return found
-        if perf_counter() - start > seconds:
+        promising = found.ratio.ratio > 1 + PROMISING
+        if perf_counter() - start > seconds * (PATIENCE if promising else 1.0):
             break
     return _measured(times)
 

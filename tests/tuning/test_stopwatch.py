@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convc.timing import LEAST
+from convc.timing import LEAST, WARM_UP
 from convc.tuning.stopwatch import LOOKS, measure
 
 
@@ -29,7 +29,7 @@ def test_a_clear_difference_ends_at_the_first_look() -> None:
     slow, asked = clock(2.0, 0.01)
     fast, _ = clock(1.0, 0.01, seed=1)
     found = measure(slow, fast, seconds=60)
-    assert len(asked) == 1 + LOOKS[0]
+    assert len(asked) == WARM_UP + LOOKS[0]
     assert found.faster
     assert not found.slower
     assert 1.9 < found.ratio.ratio < 2.1
@@ -43,7 +43,7 @@ def test_no_difference_is_looked_for_to_the_end() -> None:
     one, asked = clock(1.0, 0.02)
     other, _ = clock(1.0, 0.02, seed=1)
     found = measure(one, other, seconds=60)
-    assert len(asked) == 1 + LOOKS[-1]
+    assert len(asked) == WARM_UP + LOOKS[-1]
     assert not found.faster
     assert not found.slower
 
@@ -58,7 +58,20 @@ def test_the_time_is_kept_but_for_the_fewest_rounds() -> None:
     one, asked = clock(1.0, 0.02)
     other, _ = clock(1.0, 0.02, seed=1)
     measure(one, other, seconds=0.0)
-    assert len(asked) == 1 + LEAST
+    assert len(asked) == WARM_UP + LEAST
+
+
+def test_one_disturbed_run_costs_patience_not_the_gain() -> None:
+    slow, asked = clock(0.02)
+    fast, _ = clock(0.01)
+    disturbed = iter([0.01] * WARM_UP + [0.05])
+
+    def fast_but_once() -> float:
+        return next(disturbed, None) or fast()
+
+    found = measure(slow, fast_but_once, seconds=60)
+    assert found.faster
+    assert len(asked) > WARM_UP + LEAST
 
 
 def test_turns_change_places() -> None:
@@ -73,7 +86,7 @@ def test_turns_change_places() -> None:
         return run
 
     measure(run_as(next(names)), run_as(next(names)), seconds=0.0, rounds=LEAST, sweep=True)
-    assert "".join(order) == "ab" + "abba" * (LEAST // 2)
+    assert "".join(order) == "aabb" + "abba" * (LEAST // 2)
 
 
 def test_a_clock_that_stands_still_has_a_ratio() -> None:
