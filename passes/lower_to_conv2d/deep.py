@@ -58,11 +58,17 @@ class DeepLayout(VolumeLayout):
     _whole: dict[Value, Value] = field(default_factory=dict)
 
     def refusal(self, op: Op) -> str | None:
-        """As for any region over three axes; groups would be mixed."""
+        """As for any region over three axes; groups would be mixed, full blocks gain nothing."""
         reason = super().refusal(op)
-        if reason is None and op.kind == "Conv" and op.attributes.get("group", 1) != 1:
+        if reason is not None or op.kind != "Conv":
+            return reason
+        if op.attributes.get("group", 1) != 1:
             return "the groups of a 3-D conv would be mixed"
-        return reason
+        shape = operand(op, 1).shape
+        filters = 0 if shape is None else shape[0]
+        if isinstance(filters, int) and filters > BLOCK and -filters % BLOCK <= filters // 8:
+            return "the filters of a 3-D conv nearly fill their blocks"
+        return None
 
     def enter(self, build: Replacement, old: Value, value: Value) -> Value:
         """Every slice is a row of its own."""
