@@ -129,7 +129,6 @@ BAD_OPTIONS = {
     "tolerance": (["--tolerance", "nan"], "--tolerance"),
     "threads": (["--threads", "0"], "--threads"),
     "provider": (["--provider", "Quantum"], "this onnxruntime has"),
-    "latency": (["--objective", "latency"], "not built yet"),
     "max error": (["--max-error", "safe"], "no approximate pass"),
     "unknown flag": (["--frobnicate"], "--frobnicate"),
     "missing data": (["--data", "none.npz"], "no such file"),
