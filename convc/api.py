@@ -313,7 +313,10 @@ def _serialised(graph: Graph) -> bytes:
 
 
 def _sized(graph: Graph) -> Graph:
-    """A copy with the shapes that the model computes itself: its cost is not known without them."""
+    """The graph, or a copy with the shapes that it computes itself: its cost depends on them."""
+    values = (value for op in graph.ops() for value in op.results)
+    if all(graph.concrete_shape(value) is not None for value in values):
+        return graph
     copy = graph.clone()
     resolve_shapes(copy)
     return copy

@@ -41,6 +41,9 @@ interval. *flag*: against the model as it came with `set_denormal_as_zero`. Erro
 difference from float64, as a part of the output's scale, the original's own in brackets. Models
 marked † are timed at a smaller fixed size, image filters at 1920×1080."""
 
+NOTES = "<!-- notes -->"
+"""Begins what is written by hand below the tables."""
+
 SAME = 0.02
 """Part by which two sessions of one model may differ for good."""
 
@@ -64,11 +67,18 @@ def main() -> int:
                 print(_line(row), flush=True)
                 if args.output:
                     args.output.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    text = _page(rows, args)
+    text = _page(rows, args) + _notes(args.output)
     print(text)
     if args.output:
         args.output.write_text(text)
     return int(any(not row["good"] or row["speedup"]["high"] < 1 - SAME for row in rows))
+
+
+def _notes(output: Path | None) -> str:
+    """What people have written below the tables of an earlier run: it stays."""
+    before = output.read_text() if output is not None and output.exists() else ""
+    _, mark, notes = before.partition(NOTES)
+    return f"\n{mark}{notes}" if mark else ""
 
 
 def _row(path: Path, threads: int, args: argparse.Namespace) -> dict[str, Any]:
