@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,9 +13,6 @@ from convc.onnx_io import to_bytes
 from convc.runtime import Model, Session, Settings
 from convc.timing import Run, run_of
 from convc.tuning.steps import Round, Step
-
-Build = Callable[[Sequence[Round]], Graph]
-"""Makes the model, as it would be written, after so many rounds of steps."""
 
 
 @dataclass
@@ -49,8 +47,13 @@ class Contender:
         return self._run()
 
     def rest(self) -> None:
-        """Lets the session go."""
+        """Lets the session go, and with it the graphs and weights that nobody holds any more.
+
+        Ops and values refer to each other: they would wait for the collector, which counts objects
+        and not bytes.
+        """
         self._run = None
+        gc.collect()
 
 
 def sizes_of(feeds: Feeds) -> str:

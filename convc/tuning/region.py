@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from convc.graph import Graph
 from convc.ir import Op, Value
-from convc.rewrite import NoMatch, Rewrite, Rule, apply, replaced_ops
+from convc.rewrite import NoMatch, Rewrite, Rule, apply, let_go, replaced_ops
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Kinds that end a neighbourhood: behind them it starts anew."""
@@ -45,9 +45,11 @@ def cut_out(graph: Graph, op: Op, rule: Rule, rewrite: Rewrite) -> Trial | None:
     if place is None:
         return None
     try:
-        apply(after, rule.function(after, place.op))
+        again = rule.function(after, place.op)
     except NoMatch:
         return None
+    apply(after, again)
+    let_go([again])
     return Trial(before, after)
 
 
@@ -55,7 +57,7 @@ def _with_neighbours(graph: Graph, core: Iterable[Op]) -> set[Op]:
     """The core and what lies around it, up to and with the next heavy ops on either side."""
     members = {op for op in core if _counts(op)}
     for neighbours in (graph.producers, graph.users):
-        edge, taken = sorted_edge(graph, members), 0
+        edge, taken = _in_order(graph, members), 0
         while edge and taken < MOST:
             op = edge.pop(0)
             for near in neighbours(op):
@@ -68,7 +70,7 @@ def _with_neighbours(graph: Graph, core: Iterable[Op]) -> set[Op]:
     return members
 
 
-def sorted_edge(graph: Graph, members: set[Op]) -> list[Op]:
+def _in_order(graph: Graph, members: set[Op]) -> list[Op]:
     """The members in the graph's order: sets have none that repeats."""
     return [op for op in graph.ops() if op in members]
 
@@ -80,7 +82,7 @@ def _counts(op: Op) -> bool:
 def _entering(graph: Graph, members: set[Op]) -> list[Value]:
     values = (
         value
-        for op in sorted_edge(graph, members)
+        for op in _in_order(graph, members)
         for value in op.operands
         if value is not None and value.op not in members and value.array is None
     )
@@ -90,7 +92,7 @@ def _entering(graph: Graph, members: set[Op]) -> list[Value]:
 def _leaving(graph: Graph, members: set[Op]) -> list[Value]:
     return [
         value
-        for op in sorted_edge(graph, members)
+        for op in _in_order(graph, members)
         for value in op.results
         if any(user not in members for user, _ in graph.uses(value))
     ]

@@ -9,7 +9,7 @@ from convc.choose import by_count
 from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import Op
-from convc.rewrite import NoMatch, Prove, Rewrite, Rule, Stats, apply, sweep
+from convc.rewrite import NoMatch, Prove, Rewrite, Rule, Stats, apply, let_go, sweep
 from convc.tuning.surroundings import surroundings
 
 BY_COUNT = -1
@@ -79,5 +79,6 @@ def _apply_at(graph: Graph, op: Op, rule: Rule, prove: Prove | None, stats: Stat
     except (NoMatch, CannotProveError):
         return
     apply(graph, rewrite)
+    let_go([rewrite])
     stats.applied += 1
     stats.notes[rewrite.note] += 1
