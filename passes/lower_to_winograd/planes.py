@@ -46,19 +46,20 @@ def lower_planes(graph: Graph, op: Op, tile: int, tolerance: float) -> Rewrite:
     tiling = read_tiling(op, tile, tolerance)
     if tiling.products * tiling.phases > MOST_PLANES:
         raise NoMatch(f"there would be more than {MOST_PLANES} planes")
-    build = Replacement(graph)
-    data = build.concat([plane.value for plane in _planes(build, tiling)], 1)
-    products = _product_conv(build, tiling, data, 0, tiling.products)
-    return _finished(build, tiling, products, "planes")
+    return _by_groups(graph, tiling, "planes")
 
 
 def lower_rows(graph: Graph, op: Op, tile: int, tolerance: float) -> Rewrite:
     """Tiles on the first axis: the others are left to one conv with a group for each product."""
-    tiling = read_tiling(op, tile, tolerance, rows=True)
+    return _by_groups(graph, read_tiling(op, tile, tolerance, rows=True), "rows")
+
+
+def _by_groups(graph: Graph, tiling: Tiling, form: str) -> Rewrite:
+    """All planes side by side as channels, and one conv with a group for each product."""
     build = Replacement(graph)
     data = build.concat([plane.value for plane in _planes(build, tiling)], 1)
     products = _product_conv(build, tiling, data, 0, tiling.products)
-    return _finished(build, tiling, products, "rows")
+    return _finished(build, tiling, products, form)
 
 
 def lower_rows_apart(graph: Graph, op: Op, tile: int, tolerance: float) -> Rewrite:
