@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from convc.timing import LEAST, WARM_UP
 from convc.tuning.stopwatch import LOOKS, measure
@@ -61,17 +62,23 @@ def test_the_time_is_kept_but_for_the_fewest_rounds() -> None:
     assert len(asked) == WARM_UP + LEAST
 
 
-def test_one_disturbed_run_costs_patience_not_the_gain() -> None:
-    slow, asked = clock(0.02)
-    fast, _ = clock(0.01)
-    disturbed = iter([0.01] * WARM_UP + [0.05])
+@pytest.mark.parametrize(("gain", "rounds"), [(2.0, 10), (1.01, LEAST + 1)])
+def test_one_disturbed_run_costs_patience_where_there_is_a_gain(
+    monkeypatch: pytest.MonkeyPatch, gain: float, rounds: int
+) -> None:
+    passed = itertools.count()
+    monkeypatch.setattr("convc.tuning.stopwatch.perf_counter", lambda: float(next(passed)))
+    slow, asked = clock(gain)
+    fast, _ = clock(1.0)
+    disturbed = iter([1.0] * WARM_UP + [5.0])
 
     def fast_but_once() -> float:
         return next(disturbed, None) or fast()
 
-    found = measure(slow, fast_but_once, seconds=60)
-    assert found.faster
-    assert len(asked) > WARM_UP + LEAST
+    # The clock is looked at from the last of the fewest rounds on, and moves by one each time.
+    found = measure(slow, fast_but_once, seconds=1.5)
+    assert len(asked) == WARM_UP + rounds
+    assert found.faster is (gain == 2.0)
 
 
 def test_turns_change_places() -> None:
