@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,10 +16,15 @@ from convc.errors import UsageError
 from convc.graph import Graph
 from convc.ir import Array, TensorType, Value, is_real
 from convc.onnx_io.shapes import UNNAMED
+from convc.samples.images import IMAGE_SUFFIXES, is_image, load_images
+from convc.samples.preprocess import Plan, parse_preprocess, plan
 
 Feeds: TypeAlias = Mapping[str, Array]
 Data: TypeAlias = str | Path | Feeds | Sequence[Feeds] | None
 """Inputs as a caller gives them: a path, arrays by input name, or a list of these."""
+
+Make: TypeAlias = Callable[[tuple[int, ...]], Any]
+"""Makes numbers of a shape."""
 
 
 class CannotFeedError(UsageError):
@@ -30,13 +35,19 @@ class CannotFeedError(UsageError):
 class Case:
     """One set of inputs and the name under which reports speak of it.
 
-    ``varied`` is False where all values of a channel are one number: the errors there are one
-    number too, and no statistic.
+    Attributes:
+        name: for reports.
+        feeds: arrays by input name.
+        varied: False where all values of a channel are one number: the errors there are one number
+            too, and no statistic.
+        source: what it is a piece of (an image, say), "" where it stands for itself. Pieces of one
+            source are alike, so one of them does not judge what was fitted to another.
     """
 
     name: str
     feeds: Feeds
     varied: bool = True
+    source: str = ""
 
 
 def required(graph: Graph) -> list[Value]:
@@ -58,7 +69,7 @@ def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
         seed: of the random numbers.
     """
     rng = np.random.default_rng(seed)
-    kinds = {
+    kinds: dict[str, Make] = {
         "noise": rng.standard_normal,
         "borders": lambda shape: _borders(shape, rng),
         "large": lambda shape: 100.0 * rng.standard_normal(shape),
@@ -77,29 +88,141 @@ def noise(graph: Graph, sizes: Mapping[str, int] | None = None, seed: int = 0) -
     return _fill(graph, graph.sizes if sizes is None else sizes, rng.standard_normal, rng)
 
 
-def as_cases(data: Data, graph: Graph) -> list[Case]:
-    """The caller's inputs as cases; raises UsageError where they do not fit the model's inputs."""
+def as_cases(data: Data, graph: Graph, preprocess: str = "") -> list[Case]:
+    """The caller's inputs as cases.
+
+    Args:
+        data: see `Data`; a path as for `load_data`.
+        graph: the model that is fed.
+        preprocess: how images become inputs, see `convc.samples.preprocess.Preprocess`.
+
+    Raises UsageError, in one line, where they do not fit the model's inputs.
+    """
+    if isinstance(data, str | Path):
+        return load_data(Path(data), graph, preprocess)
+    if preprocess:
+        raise UsageError("--preprocess: is for images: give --data an image or a folder of images")
     if data is None:
         return []
-    if isinstance(data, str | Path):
-        return load_data(Path(data), graph)
     listed = [data] if isinstance(data, Mapping) else list(data)
     return [
-        Case(f"data {i}", _fit_all(feeds, graph, f"data {i}")) for i, feeds in enumerate(listed)
+        case
+        for i, feeds in enumerate(listed)
+        for case in _cases(f"data {i}", feeds, graph, f"data {i}")
     ]
 
 
-def load_data(path: Path, graph: Graph) -> list[Case]:
-    """The user's inputs: an .npz by input name, an .npy for a single input, or a folder of these.
+def load_data(path: Path, graph: Graph, preprocess: str = "") -> list[Case]:
+    """The user's inputs: arrays or images.
+
+    Arrays are an .npz by input name, an .npy for a single input, or a folder of these; where the
+    model takes a fixed number of samples at once and a file holds several times as many, it is
+    several cases. Images are for models with a single input: an image or a folder of images, of
+    which at most `convc.samples.images.MOST_IMAGES` are read.
 
     Raises UsageError, in one line, where a file does not fit the model's inputs.
     """
-    files = [path]
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix in (".npz", ".npy"))
-    if not files:
-        raise UsageError(f"--data {path}: the folder holds no .npz or .npy file")
-    return [Case(file.name, _load_file(file, graph)) for file in files]
+    wanted = parse_preprocess(preprocess)
+    files = data_files(path)
+    if is_image(files[0]):
+        value = _image_input(graph, path)
+        samples = load_images(files, plan(wanted, value, graph))
+        return [Case(s.name, {value.name: s.array}, source=s.source) for s in samples]
+    if preprocess:
+        raise UsageError(f"--preprocess: is for images, and --data {path} holds arrays")
+    return [
+        case
+        for file in files
+        for case in _cases(file.name, _load_file(file, graph), graph, f"--data {file}")
+    ]
+
+
+def data_files(path: Path) -> list[Path]:
+    """The files that ``--data PATH`` stands for, all arrays or all images, never none."""
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+    except PermissionError as error:
+        raise UsageError(f"--data {path}: may not be read: permission denied") from error
+    if not path.is_dir():
+        return files
+    arrays = [file for file in files if file.suffix in (".npz", ".npy")]
+    images = [file for file in files if is_image(file)]
+    if arrays and images:
+        raise UsageError(
+            f"--data {path}: the folder holds arrays ({arrays[0].name}) and images "
+            f"({images[0].name}): give a folder of one kind"
+        )
+    if not arrays and not images:
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise UsageError(
+            f"--data {path}: the folder holds no .npz or .npy file and no image ({known})"
+        )
+    return arrays or images
+
+
+def image_plan(graph: Graph, preprocess: str = "") -> Plan:
+    """What is done with images for a model, all defaults decided; raises UsageError as above."""
+    return plan(parse_preprocess(preprocess), _image_input(graph, "images"), graph)
+
+
+def as_samples(cases: Sequence[Case], graph: Graph) -> list[Case]:
+    """The cases, those that hold many samples split into cases of one.
+
+    Samples lie along the first axis of every fed input. That is known where the first axis is the
+    only open one, or the first of four or more; else the case stays whole, as it does where the
+    inputs do not agree on the number of samples.
+    """
+    values = [value for value in graph.inputs if any(value.name in c.feeds for c in cases)]
+    if not values or not all(_has_open_batch(value) for value in values):
+        return list(cases)
+    return [sample for case in cases for sample in _split(case)]
+
+
+def _has_open_batch(value: Value) -> bool:
+    first, *rest = value.shape or (0,)
+    return isinstance(first, str) and (
+        len(rest) >= 3 or (len(rest) > 0 and all(isinstance(dim, int) for dim in rest))
+    )
+
+
+def _split(case: Case, size: int = 1) -> list[Case]:
+    """The case in pieces of ``size`` along the first axes; itself where these do not allow it."""
+    counts = {array.shape[0] if array.ndim else 0 for array in case.feeds.values()}
+    count = counts.pop() if len(counts) == 1 else 0
+    if count <= size or count % size:
+        return [case]
+    return [
+        Case(
+            f"{case.name}[{i // size}]",
+            {name: array[i : i + size] for name, array in case.feeds.items()},
+            case.varied,
+            case.source,
+        )
+        for i in range(0, count, size)
+    ]
+
+
+def _cases(name: str, arrays: Feeds, graph: Graph, where: str) -> list[Case]:
+    """One case, or several where the arrays hold several times the batch that the model takes."""
+    values = [value for value in graph.inputs if value.name in arrays]
+    batches = {value.shape[0] if value.shape else None for value in values}
+    size = batches.pop() if len(batches) == 1 else None
+    whole = Case(name, {v.name: np.asarray(arrays[v.name]) for v in values})
+    pieces = _split(whole, size) if isinstance(size, int) and size > 0 else [whole]
+    return [
+        Case(piece.name, _fit_all(piece.feeds, graph, where), source=piece.source)
+        for piece in pieces
+    ]
+
+
+def _image_input(graph: Graph, where: object) -> Value:
+    values = required(graph)
+    if len(values) == 1:
+        return values[0]
+    names = ", ".join(value.name for value in values) or "none"
+    raise UsageError(
+        f"--data {where}: images are for one input, the model has {names}: give an .npz"
+    )
 
 
 def data_sizes(cases: list[Case], graph: Graph) -> dict[str, int]:
@@ -125,12 +248,14 @@ def _load_file(file: Path, graph: Graph) -> Feeds:
                 arrays = {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
         raise UsageError(f"{where}: no such file") from error
+    except PermissionError as error:
+        raise UsageError(f"{where}: may not be read: permission denied") from error
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UsageError(f"{where}: not a file of numpy arrays (.npz or .npy)") from error
+        raise UsageError(f"{where}: not a file of numpy arrays (.npz or .npy) or image") from error
     if isinstance(loaded, np.ndarray) and len(names) != 1:
         listed = ", ".join(names)
         raise UsageError(f"{where}: the model has inputs {listed}; give an .npz with these")
-    return _fit_all(arrays, graph, where)
+    return arrays
 
 
 def _fit_all(arrays: Feeds, graph: Graph, where: str) -> Feeds:
@@ -168,11 +293,8 @@ def _fitted(array: Array, value: Value, where: str) -> Array:
     return array
 
 
-def _fill(graph: Graph, sizes: Mapping[str, int], make: Any, rng: np.random.Generator) -> Feeds:
-    return {value.name: _make(value, sizes, make, rng) for value in required(graph)}
-
-
-def _make(value: Value, sizes: Mapping[str, int], make: Any, rng: np.random.Generator) -> Array:
+def input_shape(value: Value, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape to feed an input at these sizes; raises CannotFeedError where it is not known."""
     type_ = value.type
     if not isinstance(type_, TensorType) or type_.shape is None:
         raise CannotFeedError(f"input {value.name!r} is no tensor of known rank: give --data")
@@ -180,13 +302,25 @@ def _make(value: Value, sizes: Mapping[str, int], make: Any, rng: np.random.Gene
     shape = tuple(size for size in dims if size is not None)
     if len(shape) < len(dims) or type_.dtype == np.dtype(object):
         raise CannotFeedError(f"input {value.name!r} cannot be made up: give --data")
-    if type_.dtype.itemsize == 1 and type_.dtype.kind in "iu" and len(shape) > 2:
-        bits = np.frombuffer(rng.bytes(prod(shape)), type_.dtype)
-        return bits.reshape(shape)
-    if type_.dtype.kind in "iub":
-        return np.ones(shape, type_.dtype)
-    made: Array = np.asarray(make(shape)).astype(type_.dtype)
-    return made
+    return shape
+
+
+def make_input(
+    value: Value, sizes: Mapping[str, int], make: Make, rng: np.random.Generator
+) -> Array:
+    """An array for one input: floating ones by ``make``, integers as `made_up` says."""
+    shape = input_shape(value, sizes)
+    dtype = value.dtype
+    assert dtype is not None
+    if dtype.itemsize == 1 and dtype.kind in "iu" and len(shape) > 2:
+        return np.frombuffer(rng.bytes(prod(shape)), dtype).reshape(shape)
+    if dtype.kind in "iub":
+        return np.ones(shape, dtype)
+    return np.asarray(make(shape)).astype(dtype)
+
+
+def _fill(graph: Graph, sizes: Mapping[str, int], make: Make, rng: np.random.Generator) -> Feeds:
+    return {value.name: make_input(value, sizes, make, rng) for value in required(graph)}
 
 
 def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto
 
 from convc.errors import UsageError
-from convc.feeds import CannotFeedError, as_cases, data_sizes, load_data, made_up, noise
+from convc.feeds import CannotFeedError, as_cases, as_samples, data_sizes, load_data, made_up, noise
 from convc.graph import Graph
 from convc.onnx_io import load
 from convc.reference import evaluate
@@ -165,8 +166,8 @@ def test_data_that_does_not_fit(bad: str, tmp_path: Path) -> None:
 
 def test_unnamed_sizes_are_question_marks() -> None:
     graph = one_input((1, None, 4))
-    with pytest.raises(UsageError, match=r"must be 1x\?x4, given 2x3x4"):
-        as_cases({"x": np.zeros((2, 3, 4), np.float32)}, graph)
+    with pytest.raises(UsageError, match=r"must be 1x\?x4, given 1x3x5"):
+        as_cases({"x": np.zeros((1, 3, 5), np.float32)}, graph)
 
 
 def bad_file(kind: str, folder: Path) -> Path:
@@ -214,3 +215,87 @@ def test_empty_folder_and_one_array_for_two_inputs(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     with pytest.raises(UsageError, match=r"inputs x, z; give an .npz"):
         load_data(tmp_path / "x.npy", TWO)
+
+
+def many(count: int, *shape: int) -> Any:
+    return np.arange(count * np.prod(shape), dtype=np.float32).reshape(count, *shape)
+
+
+def test_arrays_of_many_samples_for_a_fixed_batch(tmp_path: Path) -> None:
+    x, z = many(3, 4, 6, 5), many(3, 4, 1, 1)
+    np.savez(tmp_path / "a.npz", x=x, z=z)
+    cases = load_data(tmp_path / "a.npz", TWO)
+    assert [case.name for case in cases] == ["a.npz[0]", "a.npz[1]", "a.npz[2]"]
+    for i, case in enumerate(cases):
+        np.testing.assert_array_equal(case.feeds["x"], x[i : i + 1])
+        np.testing.assert_array_equal(case.feeds["z"], z[i : i + 1])
+    assert len(as_cases([{"x": x, "z": z}, {"x": X, "z": Z}], TWO)) == 4
+    pairs = as_cases({"x": many(6, 4)}, one_input((2, 4)))
+    assert [case.feeds["x"].shape for case in pairs] == [(2, 4)] * 3
+    with pytest.raises(UsageError, match="must be 2x4, given 5x4"):
+        as_cases({"x": many(5, 4)}, one_input((2, 4)))
+
+
+@pytest.mark.parametrize(("x", "z"), [(3, 2), (3, 1), (0, 0)])
+def test_inputs_of_other_counts_are_not_split(x: int, z: int) -> None:
+    with pytest.raises(UsageError, match=f"must be 1x4xhxw, given {x}x4x6x5"):
+        as_cases({"x": many(x, 4, 6, 5), "z": many(z, 4, 1, 1)}, TWO)
+
+
+def test_one_bad_sample_of_many_is_found() -> None:
+    x = many(3, 4, 6, 5)
+    x[2, 1] = np.nan
+    with pytest.raises(UsageError, match="data 0: input 'x' holds NaN"):
+        as_cases({"x": x, "z": many(3, 4, 1, 1)}, TWO)
+
+
+def test_an_open_batch_is_one_case_and_many_samples() -> None:
+    graph = one_input(("n", 4, "h", "w"))
+    cases = as_cases({"x": many(5, 4, 6, 6)}, graph)
+    assert len(cases) == 1
+    samples = as_samples(cases, graph)
+    assert [case.name for case in samples] == [f"data 0[{i}]" for i in range(5)]
+    np.testing.assert_array_equal(
+        np.concatenate([case.feeds["x"] for case in samples]), cases[0].feeds["x"]
+    )
+    assert as_samples([], graph) == []
+    singles = as_cases([{"x": many(1, 4, 6, 6)}] * 3, graph)
+    assert as_samples(singles, graph) == singles
+
+
+@pytest.mark.parametrize(
+    ("shape", "split"),
+    [
+        (("n", 4), True),
+        (("n", 4, 3), True),
+        (("n", "c", "h", "w"), True),
+        # These may be time, or the rows of an image.
+        (("n",), False),
+        (("n", "t"), False),
+        (("h", "w", 3), False),
+        ((2, "t"), False),
+    ],
+)
+def test_only_what_must_be_a_batch_is_split(shape: tuple[int | str, ...], split: bool) -> None:
+    graph = one_input(shape)
+    array = np.zeros([d if isinstance(d, int) else 3 for d in shape], np.float32)
+    samples = as_samples(as_cases({"x": array}, graph), graph)
+    assert len(samples) == (3 if split else 1)
+
+
+def test_open_batches_that_do_not_agree_stay_whole() -> None:
+    graph = graph_of(
+        model(
+            [node("Add", "x z", "y")],
+            inputs={"x": (FLOAT, ("n", 4, 6, 5)), "z": (FLOAT, ("m", 4, 6, 5))},
+        )
+    )
+    for m, count in ((3, 3), (1, 1)):
+        cases = as_cases({"x": many(3, 4, 6, 5), "z": many(m, 4, 6, 5)}, graph)
+        assert len(as_samples(cases, graph)) == count
+
+
+def test_what_is_neither_arrays_nor_an_image(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("1,2\n")
+    with pytest.raises(UsageError, match=r"not a file of numpy arrays \(.npz or .npy\) or image"):
+        load_data(tmp_path / "data.csv", one_input())
