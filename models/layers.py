@@ -119,6 +119,88 @@ def separable_full(net: Network) -> None:
     net.output(blurred, name="blurred")
 
 
+def blur(net: Network, name: str, x: str, kernel: Array) -> str:
+    """One odd square kernel on each of three channels, zero-padded so that the size stays."""
+    pads = [len(kernel) // 2] * 4
+    return net.conv(name, x, np.tile(kernel, (3, 1, 1, 1)), group=3, pads=pads)
+
+
+def gaussian_square(size: int, sigma: float) -> Array:
+    """A Gaussian of size x size taps as the outer product of `gaussian` with itself."""
+    return np.outer(gaussian(size, sigma), gaussian(size, sigma))
+
+
+def gaussian_chain(net: Network, size: int, sigmas: tuple[float, ...]) -> str:
+    batch, height, width = DYNAMIC
+    x = net.input(batch, 3, height, width, name="image")
+    for index, sigma in enumerate(sigmas):
+        x = blur(net, f"blur{index}", x, gaussian_square(size, sigma))
+    return x
+
+
+def gaussian_chain_11(net: Network) -> None:
+    """Two 11x11 Gaussians on each channel of images of any size, as full kernels."""
+    x = gaussian_chain(net, 11, (2, 1.5))
+    net.output(x, dims=("batch", 3, "height", "width"), name="blurred")
+
+
+def gaussian_chain_15(net: Network) -> None:
+    """Two 15x15 Gaussians on each channel of images of any size, as full kernels."""
+    x = gaussian_chain(net, 15, (2.5, 3))
+    net.output(x, dims=("batch", 3, "height", "width"), name="blurred")
+
+
+def gaussian_chain_edges(net: Network) -> None:
+    """Two 11x11 Gaussians and a difference of Gaussians, all linear, on images of any size."""
+    x = gaussian_chain(net, 11, (2, 1.5))
+    x = blur(net, "edges", x, gaussian_square(11, 1.2) - gaussian_square(11, 2.4))
+    net.output(x, dims=("batch", 3, "height", "width"), name="edges")
+
+
+def gabor(size: int, sigma: float, wavelength: float, phase: float) -> Array:
+    """A Gabor kernel at 45 degrees: cos(a + b) = cos a cos b - sin a sin b, so of rank 2."""
+    offsets = np.arange(size) - size // 2
+    wave = np.cos(2 * np.pi * (offsets[:, None] + offsets) / wavelength + phase)
+    return np.asarray(gaussian_square(size, sigma) * wave)
+
+
+def separable_sums(net: Network) -> None:
+    """A difference of Gaussians on each channel, Relu, a Gabor pair on each: kernels of rank 2."""
+    x = net.input(1, 3, 40, 40, name="image")
+    difference = gaussian_square(9, 1) - gaussian_square(9, 2)
+    x = net.node("Relu", "relu", [blur(net, "difference", x, difference)])
+    pair = np.stack([gabor(9, 2, 8, 0), gabor(9, 2, 8, np.pi / 2)])
+    gabors = np.tile(pair[:, None], (3, 1, 1, 1))
+    net.output(net.conv("gabors", x, gabors, group=3, pads=[4] * 4), name="waves")
+
+
+def low_rank_channels(net: Network) -> None:
+    """Two dense 3x3 convs of channel rank 8: the first in its outputs, the second in its inputs."""
+    outputs = np.einsum("kr,rcij->kcij", net.kernel(32, 8), net.kernel(8, 32, 3, 3))
+    inputs = np.einsum("krij,rc->kcij", net.kernel(32, 8, 3, 3), net.kernel(8, 32))
+    x = net.input(1, 32, 20, 20)
+    x = net.node("Relu", "relu", [net.conv("outputs", x, outputs, net.vector(32), pads=SAME3)])
+    net.output(net.conv("inputs", x, inputs, net.vector(32), pads=SAME3))
+
+
+def tucker_planted(net: Network) -> None:
+    """A dense 3x3 conv of Tucker ranks 16 and 16: 1x1 48 to 16, 3x3, 1x1 16 to 48, multiplied."""
+    core = net.kernel(16, 16, 3, 3)
+    kernel = np.einsum("kr,rsij,sc->kcij", net.kernel(48, 16), core, net.kernel(16, 48))
+    x = net.input(1, 48, 20, 20)
+    net.output(net.conv("planted", x, kernel, net.vector(48), pads=SAME3))
+
+
+def composed_kernel(net: Network) -> None:
+    """A 5x5 kernel on one channel that is two 3x3 in sequence; no rank is lower than full."""
+    first, second = net.kernel(3, 3), net.kernel(3, 3)
+    composed = np.zeros((5, 5))
+    for row, column in np.ndindex(3, 3):
+        composed[row : row + 3, column : column + 3] += first[row, column] * second
+    x = net.input(1, 1, 40, 40)
+    net.output(net.conv("composed", x, composed[None, None], net.vector(1), pads=[2] * 4))
+
+
 def patchify(net: Network) -> None:
     """A vision transformer's embedding: 16x16 patches, stride 16."""
     x = net.input(1, 3, 128, 128, name="image")
@@ -223,6 +305,13 @@ MODELS: tuple[Callable[[Network], None], ...] = (
     filter_log,
     separable_two,
     separable_full,
+    gaussian_chain_11,
+    gaussian_chain_15,
+    gaussian_chain_edges,
+    separable_sums,
+    low_rank_channels,
+    tucker_planted,
+    composed_kernel,
     patchify,
     block_diagonal_hidden,
     pointwise_conv,

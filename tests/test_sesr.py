@@ -25,7 +25,7 @@ def test_psnr_is_unchanged(shared: Path, tmp_path: Path) -> None:
     convc.save(result.graph, tmp_path / "sesr.onnx")
     pairs = psnr.load_pairs(shared / "images" / "Set5")
     scores = [
-        psnr.mean(psnr.evaluate(psnr.model_upscaler(path), pairs))
+        psnr.mean(psnr.evaluate(psnr.Model(path), pairs))
         for path in (MODEL, tmp_path / "sesr.onnx")
     ]
     bicubic = psnr.mean(psnr.evaluate(psnr.bicubic, pairs))
