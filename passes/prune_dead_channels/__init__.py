@@ -14,7 +14,12 @@ from convc.ir import Op, Value
 from convc.pipeline import Context, Pass
 from convc.rewrite import Exactness, NoMatch, Replacement, Rewrite, Rule, Stats, rule
 from passes import _linear as linears
-from passes.prune_dead_channels.build import rebuild
+from passes._regions.build import rebuild
+from passes._regions.flow import Flow
+from passes._regions.layers import alpha, bias_vector, blocks, dead
+from passes._regions.links import LINEAR, read
+from passes._regions.plan import Plan, made_labels
+from passes._regions.region import collect
 from passes.prune_dead_channels.clues import (
     MAKERS,
     READERS,
@@ -22,12 +27,8 @@ from passes.prune_dead_channels.clues import (
     leaves_unread,
     makes_redundant,
 )
-from passes.prune_dead_channels.flow import Flow
-from passes.prune_dead_channels.layers import alpha, bias_vector, blocks, dead
-from passes.prune_dead_channels.links import LINEAR, read
-from passes.prune_dead_channels.plan import Plan, decide, made_labels
+from passes.prune_dead_channels.decide import decide
 from passes.prune_dead_channels.pull import pull
-from passes.prune_dead_channels.region import collect
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,9 @@ def _shrunk(graph: Graph, op: Op, value: Value, block: int) -> Rewrite:
     region = collect(graph, value, answer.meet)
     answer.require_first()
     plan = decide(graph, region, Flow(graph, region), block)
-    build, results, merged = rebuild(graph, plan)
-    return build.rewrite(results, frontier=region.inputs, note=_note(plan, merged))
+    rebuilt = rebuild(graph, plan)
+    note = _note(plan, rebuilt.merged)
+    return rebuilt.build.rewrite(rebuilt.results, frontier=region.inputs, note=note)
 
 
 def _note(plan: Plan, merged: set[int]) -> str:

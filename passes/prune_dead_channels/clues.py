@@ -17,8 +17,8 @@ from convc.algebra.channels import Indices, read_by
 from convc.graph import Graph
 from convc.ir import Op, Value
 from convc.rewrite import NoMatch
-from passes.prune_dead_channels.layers import blocks, dead, multiples
-from passes.prune_dead_channels.links import LINEAR, Link, channels, read
+from passes._regions.layers import blocks, dead, multiples
+from passes._regions.links import LINEAR, Link, channels, read
 
 MAKERS = (*LINEAR, "Mul", "BatchNormalization", "Concat")
 """Ops that may make such channels."""

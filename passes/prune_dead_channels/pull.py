@@ -9,9 +9,9 @@ from convc.graph import Graph
 from convc.ir import Op, TensorType
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import require_alone
-from passes.prune_dead_channels.build import emit
-from passes.prune_dead_channels.layers import bias_vector, canonical
-from passes.prune_dead_channels.links import channels, read
+from passes._regions.build import emit
+from passes._regions.layers import bias_vector, canonical
+from passes._regions.links import channels, read
 
 
 def pull(graph: Graph, op: Op, block: int) -> Rewrite:

@@ -14,8 +14,9 @@ from convc.build import Builder
 from convc.graph import Graph
 from convc.ir import Array, TensorType, Value
 from convc.rewrite import Stats
-from passes.prune_dead_channels import PruneDeadChannels, clues, links
-from passes.prune_dead_channels import region as regions
+from passes._regions import links
+from passes._regions import region as regions
+from passes.prune_dead_channels import PruneDeadChannels, clues
 from tests.helpers import check_pass
 from tests.strategies import finished, new_graph
 

@@ -12,8 +12,8 @@ from convc.graph import Graph
 from convc.ir import Array, Header, TensorType, Value
 from convc.pipeline import Context
 from convc.proof import prove
+from passes._regions import region as _dead_region
 from passes.prune_dead_channels import PruneDeadChannels
-from passes.prune_dead_channels import region as _dead_region
 from tests.strategies import finished, new_graph
 
 F32 = np.dtype(np.float32)

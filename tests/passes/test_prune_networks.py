@@ -13,12 +13,12 @@ from convc.graph import Graph
 from convc.pipeline import Context
 from convc.proof import prove
 from convc.rewrite import NoMatch, size_of
+from passes._regions.build import rebuild
+from passes._regions.flow import Flow
+from passes._regions.links import read
+from passes._regions.region import collect
 from passes.prune_dead_channels import PruneDeadChannels
-from passes.prune_dead_channels.build import rebuild
-from passes.prune_dead_channels.flow import Flow
-from passes.prune_dead_channels.links import read
-from passes.prune_dead_channels.plan import decide
-from passes.prune_dead_channels.region import collect
+from passes.prune_dead_channels.decide import decide
 from tests.helpers import check_pass
 from tests.prune_strategies import BETWEEN, READERS, Case, networks, picked_layers
 from tests.strategies import seeds

@@ -15,9 +15,9 @@ from convc.kernels import KernelError, evaluate
 from convc.opset import constant_ints
 from passes import _linear as linears
 from passes._linear import Linear
-from passes.prune_dead_channels.layers import bias_vector, dead, keeps, multiples
-from passes.prune_dead_channels.links import Link, channels
-from passes.prune_dead_channels.region import Region
+from passes._regions.layers import bias_vector, dead, keeps, multiples
+from passes._regions.links import Link, channels
+from passes._regions.region import Region
 
 CONSTANT = 0
 """The signature of constant channels: all are multiples of 1."""

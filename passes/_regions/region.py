@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from convc.graph import Graph
 from convc.ir import Op, Value
 from convc.rewrite import NoMatch
-from passes.prune_dead_channels.links import Link, read
+from passes._regions.links import Link, read
 
 LARGEST = 2000
 """Ops in a region beyond which it is not looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,23 +10,38 @@ import numpy as np
 from convc.algebra import swap_layout
 from convc.algebra.channels import merge_inputs, response, restrict
 from convc.graph import Graph
-from convc.ir import Array, Attribute, TensorType, Value
+from convc.ir import Array, Attribute, Op, TensorType, Value
 from convc.rewrite import NoMatch, Replacement
 from passes._chains import storable
 from passes._linear import Linear
-from passes.prune_dead_channels.layers import alpha, bias_vector, canonical
-from passes.prune_dead_channels.links import Link
-from passes.prune_dead_channels.plan import Merge, Plan, merge
+from passes._regions.layers import alpha, bias_vector, canonical
+from passes._regions.links import Link
+from passes._regions.plan import Merge, Plan, merge
+
+Weights = tuple[Array, Array]
+"""Of a layer: the kernel (K, C/group, *taps), as the op holds it, and the whole bias (K,)."""
 
 
 @dataclass
 class Rebuilt:
-    """The replacement in the making: what stands for each value of the region so far."""
+    """The replacement of a region.
+
+    Attributes:
+        graph: that the region is in.
+        plan: what stays of it.
+        build: holds the replacement.
+        fitted: weights of layers, for all of their channels, that need not do without some.
+        new: what stands for each value of the region.
+        results: the part of ``new`` that is used outside.
+        merged: labels of channels that went into multiples of them.
+    """
 
     graph: Graph
     plan: Plan
     build: Replacement
+    fitted: Mapping[Op, Weights] = field(default_factory=dict)
     new: dict[Value, Value] = field(default_factory=dict)
+    results: dict[Value, Value] = field(default_factory=dict)
     merged: set[int] = field(default_factory=set)
 
     def of(self, value: Value) -> Value:
@@ -46,19 +62,22 @@ class Rebuilt:
         return TensorType(value.type.dtype, (value.shape[0], count, *value.shape[2:]))
 
 
-def rebuild(graph: Graph, plan: Plan) -> tuple[Replacement, dict[Value, Value], set[int]]:
-    """The replacement, what it gives for each value that is used outside, and labels merged."""
-    rebuilt = Rebuilt(graph, plan, Replacement(graph))
+def rebuild(graph: Graph, plan: Plan, fitted: Mapping[Op, Weights] | None = None) -> Rebuilt:
+    """The region with the channels that stay.
+
+    A layer that reads others does without them as far as that is exact (see `merge`), or has new
+    weights in ``fitted``; those for channels that go are left out.
+    """
+    rebuilt = Rebuilt(graph, plan, Replacement(graph), fitted or {})
     touched = [link for link in plan.region.links if _is_touched(plan, link)]
     ops = {link.op for link in touched}
-    results: dict[Value, Value] = {}
     for link in touched:
         _add(rebuilt, link)
         for result in link.results:
             shrinks = result in plan.region.values and plan.shrinks(result)
             if not shrinks and any(user not in ops for user, _ in graph.uses(result)):
-                results[result] = rebuilt.new[result]
-    return rebuilt.build, results, rebuilt.merged
+                rebuilt.results[result] = rebuilt.new[result]
+    return rebuilt
 
 
 def _is_touched(plan: Plan, link: Link) -> bool:
@@ -144,8 +163,8 @@ def _layer(rebuilt: Rebuilt, link: Link) -> Value:
         plan.stays(v) if v in plan.region.values else np.arange(count)
         for v, count in ((linear.data, linear.inputs), (link.op.result, linear.outputs))
     )
-    w, bias = canonical(linear), bias_vector(linear)
-    if linear.data in plan.region.values:
+    w, bias = rebuilt.fitted.get(link.op) or (canonical(linear), bias_vector(linear))
+    if linear.data in plan.region.values and link.op not in rebuilt.fitted:
         merged = merge(plan, link)
         rebuilt.merged.update(int(plan.flow.at[linear.data].labels[c]) for c, *_ in merged.into)
         w, bias = _without(linear, w, bias, merged)
@@ -197,7 +216,7 @@ def emit(
     if not wanted:
         return build.op(op.kind, operands, attributes, type_=type_, name=op.name)
     offset = build.weight(storable(bias, weight), like)
-    if linear.kind == "MatMul":
-        product = build.op("MatMul", operands, type_=type_, name=op.name)
-        return build.op("Add", (product, offset), type_=type_)
+    if linear.kind == "MatMul":  # of two matrices, see `links.read`; it has no place for a bias
+        attributes = {"broadcast": 1} if build.opset < 7 else {}
+        return build.op("Gemm", [*operands, offset], attributes, type_=type_, name=op.name)
     return build.op(op.kind, [*operands, offset], attributes, type_=type_, name=op.name)
