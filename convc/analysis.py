@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from convc.blocks.survey import survey
+from convc.blocks.table import Blocks
 from convc.clock import Clock, clock
 from convc.concrete import resolve_shapes
 from convc.costs.report import OpCost, Report, report
@@ -90,12 +92,14 @@ class Cost:
         what_if: the model as it is, where ``report`` is of a changed one.
         clock: bounds and times, where asked for.
         strips: for each conv the table of strip widths, or why there is none.
+        blocks: for each dense conv looked at the table of numbers of blocks, or why there is none.
     """
 
     report: Report
     what_if: WhatIf | None = None
     clock: Clock | None = None
     strips: Mapping[Op, Strips | str] = field(default_factory=dict)
+    blocks: Mapping[Op, Blocks | str] = field(default_factory=dict)
 
     @property
     def ops(self) -> tuple[OpCost, ...]:
@@ -132,6 +136,9 @@ class Cost:
         if cost.op in self.strips:
             found = self.strips[cost.op]
             entry["strips"] = {"unknown": found} if isinstance(found, str) else found.as_json()
+        if cost.op in self.blocks:
+            table = self.blocks[cost.op]
+            entry["blocks"] = {"unknown": table} if isinstance(table, str) else table.as_json()
         return entry
 
 
@@ -144,6 +151,8 @@ def cost(
     channels: float = 1,
     padding: float = 1,
     strips: bool = False,
+    blocks: bool = False,
+    top: int = 20,
     roofline: bool = False,
     measure: bool = False,
     remeasure: bool = False,
@@ -163,6 +172,9 @@ def cost(
         channels: what if: factor of all channels but those of the model's inputs and outputs.
         padding: what if: factor of all pads of convs and pools.
         strips: the table of strip widths for each conv.
+        blocks: what the dense convs with the most MACs save and lose in 2, 4, 8, ... blocks: on
+            ``data`` if given, else by their weights alone; timed with ``measure``.
+        top: how many convs ``blocks`` looks at; 0: all.
         roofline: the least time each op can take on this machine, whose peak and bandwidth are
             measured once and remembered.
         measure: run the model in onnxruntime and profile it; includes ``roofline``.
@@ -183,12 +195,14 @@ def cost(
             "--measure times the model as it is: it goes with --dim, but not with --batch, "
             "--scale-channels or --scale-padding"
         )
+    if blocks and channels != 1:
+        raise UsageError("--blocks is about the weights as they are: not with --scale-channels")
     if measure:
         # A name that is wrong is told before anything is timed.
         execution_provider(provider)
     if batch is not None and any(name.rpartition(".")[2] == "0" for name in wanted):
         raise UsageError("--batch and a --dim of axis 0 both say the batch: leave one of them out")
-    base, cases = _read(model, data, runnable=measure)
+    base, cases = _read(model, data, runnable=measure or (blocks and data is not None))
     graph, fixed = _at_open_sizes(model, base, wanted, measure)
     if measure and fixed:
         raise UsageError(f"--dim {min(fixed)}: the model fixes this size, and --measure needs it")
@@ -211,6 +225,13 @@ def cost(
         found = replace(found, what_if=what_if)
     if strips:
         found = replace(found, strips=_strips(graph))
+    settings = Settings(threads=threads, provider=provider)
+    if blocks:
+        samples = [case.feeds for case in cases]
+        tables = survey(
+            found.report, top, say, samples=samples, settings=settings, measure=measure, seed=seed
+        )
+        found = replace(found, blocks=tables)
     if not (roofline or measure or remeasure):
         return found
     peaks = machine(threads, fresh=remeasure, on_progress=say)
@@ -218,7 +239,7 @@ def cost(
     if measure:
         say("profiling")
         feeds = cases[0].feeds if cases else noise(graph, seed=seed)
-        times = profile(graph, feeds, Settings(threads=threads, provider=provider))
+        times = profile(graph, feeds, settings)
     return replace(found, clock=clock(found.report, peaks, times))
 
 

@@ -181,9 +181,10 @@ DATA = {"sgd", "momentum", "adam", "batch", "height", "width"}
 
 def test_every_key_is_documented(capsys: Capture) -> None:
     flags = ["--backward", "--strips", "--dim", "height=64", "--dim", "width=64"]
+    blocks = ["--blocks", "--top", "1"]
     found = [
         document(capsys, SESR, *flags, "--roofline"),
-        document(capsys, SESR, *flags[2:], "--measure", "--threads", "1"),
+        document(capsys, SESR, *flags[2:], *blocks, "--measure", "--threads", "1"),
     ]
     # Keys of the object stand in the page's tables and lists between backquotes.
     documented = set(re.findall(r"`([a-z_0-9]+)`", DOCS))
@@ -205,6 +206,7 @@ def test_every_key_is_documented(capsys: Capture) -> None:
         (["--dim", "depth=3"], "no such open dim"),
         (["--dim", "depth"], "not NAME=SIZE"),
         (["--top", "-1"], "not a number from 0 up"),
+        (["--blocks", "--scale-channels", "2"], "--blocks is about the weights as they are"),
         (["--measure", "--batch", "2"], "--measure times the model as it is"),
         (["--measure", "--provider", "Abacus"], "--provider Abacus"),
     ],

@@ -23,6 +23,8 @@ def run(args: Namespace) -> int:
             channels=args.scale_channels,
             padding=args.scale_padding,
             strips=args.strips,
+            blocks=args.blocks,
+            top=args.top,
             roofline=args.roofline,
             measure=args.measure,
             remeasure=args.remeasure,

@@ -12,6 +12,7 @@ from convc.analysis import Cost, WhatIf, ratio
 from convc.console import Row, human, shorten, show_rows, table
 from convc.costs.report import OpCost, Report
 from convc.costs.training import TrainingStep
+from convc.tables.blocks import show_blocks
 from convc.tables.clock import show_clock
 from convc.tables.strips import show_strips
 
@@ -42,6 +43,8 @@ def show_cost(console: Console, title: str, cost: Cost, top: int) -> None:
         _show_training(console, report.training)
     if cost.strips:
         show_strips(console, report, cost.strips, top)
+    if cost.blocks:
+        show_blocks(console, cost.blocks)
     _show_unknown(console, report, what_if)
 
 

@@ -122,7 +122,7 @@ def test_declines(case: str) -> None:
     make, reason = DECLINES[case]
     graph = make()
     version = graph.version
-    stats = BlockDiagonal().run(graph, Context(prove=prove))
+    stats = BlockDiagonal(("regroup",)).run(graph, Context(prove=prove))
     assert (stats.applied, dict(stats.declined)) == (0, {reason: 1})
     assert graph.version == version
 

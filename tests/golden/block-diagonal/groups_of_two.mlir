@@ -1,5 +1,5 @@
 // Four groups of two channels are two of four: blocks of weights on a diagonal.
-// passes: block-diagonal{width=4}
+// passes: block-diagonal{kinds=regroup width=4}
 // rewrites: 1
 // declined: 1 × the groups have 4 channels or more
 

@@ -1,5 +1,5 @@
 // Three groups of one channel in and two out become one: three has no other divisor.
-// passes: block-diagonal{width=4}
+// passes: block-diagonal{kinds=regroup width=4}
 // rewrites: 1
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {

@@ -1,0 +1,1 @@
+"""Dense convolutions in blocks: as ops, and what that saves and loses (``convc cost --blocks``)."""
