@@ -8,23 +8,30 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from convc.approximate import (
+    Approximation,
+    BudgetApproximator,
+    parse_allowance,
+    samples_of,
+)
 from convc.check import Comparison, Subject, compare
 from convc.choose import Objective
 from convc.concrete import resolve_shapes
 from convc.costs import Summary, summarise
-from convc.errors import ConvcError, InvalidModelError, UsageError
-from convc.feeds import Case, Data, as_cases, data_sizes
+from convc.culprit import reproduce
+from convc.feeds import Case, Data
 from convc.graph import Graph
-from convc.instruments import Progress, passes_of, write_reproducer
+from convc.instruments import Progress, passes_of
 from convc.judge import Verdict
 from convc.latency import Made, optimize_by_clock, signed
 from convc.model_files import TEXT, load, read_text
-from convc.onnx_io import LARGEST_FILE, to_bytes, weight_bytes
 from convc.pipeline import Choose, Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
-from convc.runtime import Model, Settings, newest_opset, version
-from convc.sizes import load_runnable
-from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning
+from convc.reading import check_opset, read_runnable, source_of
+from convc.runtime import Settings
+from convc.samples.describe import describe
+from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning, remembering
+from convc.verification import Verification
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
@@ -41,6 +48,9 @@ TUNED_PIPELINE = (
     "flush-subnormals,simplify"
 )
 """The same where the clock chooses: it can tell which of more rewrites pay."""
+
+APPROXIMATIONS = "approximate(factor-kernels,select-channels,block-diagonal)"
+"""What goes before the choice where an error is allowed."""
 
 Verify = Literal["off", "model", "each"]
 Say = Callable[[str], None]
@@ -61,6 +71,7 @@ class Result:
         reproducer: the file that reproduces it, where one was asked for.
         tuning: what the clock was asked; None where counts chose.
         measured: the result against the original on the clock; None where that was not asked.
+        approximation: what was approximated; None where no error is allowed.
     """
 
     graph: Graph
@@ -73,6 +84,7 @@ class Result:
     reproducer: Path | None = None
     tuning: Tuning | None = None
     measured: Measured | None = None
+    approximation: Approximation | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -86,8 +98,11 @@ def optimize(
     *,
     objective: Objective = "macs",
     data: Data = None,
+    preprocess: str = "",
     sizes: Mapping[str, int] | None = None,
     tolerance: float = 1e-4,
+    max_error: float | str = 0,
+    metric: str = "",
     verify: Verify = "model",
     seed: int = 0,
     keep_initializer_inputs: bool = False,
@@ -108,16 +123,22 @@ def optimize(
         objective: what ``choose(...)`` lowers. With ``latency`` the clock is asked, and by default
             the result is the model as it came where it is not clearly faster than that.
         data: inputs to verify on, besides those that are made up: a dict of arrays by input name,
-            a list of such dicts, or the path of an .npz, an .npy or a folder of these.
+            a list of such dicts, or the path of an .npz, an .npy, an image or a folder of these.
+            Where an error is allowed, approximations are fitted to two thirds of them and judged
+            by the rest.
+        preprocess: how images become inputs; see `convc.samples.preprocess.Preprocess`.
         sizes: sizes for open dims, by name, at which the model is costed and verified.
         tolerance: largest difference, relative to an output's largest magnitude.
+        max_error: error that ``approximate(...)`` may make, on data that nothing was fitted to: a
+            number, ``safe`` or ``balanced``; see `convc.metrics.parse_max_error`. 0: none.
+        metric: what that error is; see `convc.metrics.parse_metric`.
         verify: ``model`` compares before and after; ``each`` proves every rewrite in float64 as
             well; ``off`` does neither.
         seed: of the made-up inputs.
         keep_initializer_inputs: keep weights that are also graph inputs as inputs.
         threads: of the sessions that verify and are timed; by default the physical cores.
         provider: onnxruntime's execution provider that verifies and is timed.
-        budget: seconds that asking the clock may take.
+        budget: seconds that asking the clock may take, and as many again that fitting may.
         on_progress: called with a few words on what is being done.
         on_budget: called with the part of the budget that is used, from 0 to 1.
         instruments: watch the passes.
@@ -129,58 +150,63 @@ def optimize(
     """
     say = on_progress or (lambda _: None)
     say("reading")
-    blind = verify == "off" and objective != "latency"
-    if blind and not isinstance(model, Graph) and data is None:
+    allowed = parse_allowance(max_error, metric)
+    blind = verify == "off" and objective != "latency" and allowed is None
+    if blind and not isinstance(model, Graph) and data is None and not preprocess:
         # What need not run need not be tried: onnxruntime is not even loaded.
         original = load(model, sizes, keep_initializer_inputs=keep_initializer_inputs)
         cases: list[Case] = []
     else:
-        original, cases = _read(model, data, dict(sizes or {}), keep_initializer_inputs)
-        _check_opset(original)
+        original, cases = read_runnable(
+            model, data, sizes or {}, preprocess=preprocess, apart=allowed is not None,
+            keep_initializer_inputs=keep_initializer_inputs,
+        )  # fmt: skip
+        check_opset(original)
     by_default = passes is None
-    text = passes if isinstance(passes, Pipeline) else _text(model, passes, objective)
+    default = default_pipeline(objective, approximate=allowed is not None)
+    text = passes if isinstance(passes, Pipeline) else _text(model, passes, default)
     pipeline = text if isinstance(text, Pipeline) else Pipeline.parse(text)
     prover = partial(prove, seed=seed) if verify == "each" else None
     settings = Settings(threads=threads, provider=provider)
     watching = [Progress(say), *instruments]
+    source = source_of(model, original)
+    approximator: BudgetApproximator | None = None
+    if allowed is not None:
+        split = samples_of(original, cases, seed)
+        words = describe([*split.fit, *split.held_back], original, data, preprocess)
+        approximator = BudgetApproximator(
+            split, allowed, settings=settings, seconds=budget, seed=seed, say=say, data=words,
+            watch=remembering(settings, budget) if objective == "latency" else None,
+        )  # fmt: skip
     if objective == "latency":
-        source = _source(model, original)
         feeds = cases[0].feeds if cases else None
         tuner = Tuner(
             settings, budget, Store(), feeds=feeds, finish=_rest(pipeline), say=say,
             on_budget=on_budget,
         )  # fmt: skip
-        context = Context("macs", prover, tuner)
+        context = Context("macs", prover, tuner, approximator)
         attempt = partial(_attempt, original, pipeline, context, watching, reproducer)
         made = optimize_by_clock(original, source, tuner, attempt, may_refuse=by_default)
     else:
-        context = Context(objective, prover)
+        context = Context(objective, prover, approximator=approximator)
         made = Made(*_attempt(original, pipeline, context, watching, reproducer))
     graph = made.graph
     before = summarise(_sized(original))
     result = Result(
         graph, pipeline, made.reports, before, summarise(graph), None,
         tuning=made.tuning, measured=made.measured,
+        approximation=None if approximator is None else approximator.approximation,
     )  # fmt: skip
     if verify == "off":
         return result
-    say("verifying")
-    first = Subject(_source(model, original), original)
-
-    def against(changed: Graph) -> Comparison:
-        other = Subject(_serialised(changed), changed)
-        return compare(first, other, data=cases, tolerance=tolerance, seed=seed, settings=settings)
-
-    comparison = against(graph)
-    if comparison.verdict is not Verdict.DIFFERENT:
-        return replace(result, comparison=comparison)
-    say("looking for the pass at fault")
-    guilty = _find_culprit(original, pipeline, context, against)
-    if guilty is None:
-        return replace(result, comparison=comparison, culprit="import and export")
-    saved = _reproduce(reproducer, original, pipeline, guilty, context)
-    culprit = str(pipeline.passes[guilty])
-    return replace(result, comparison=comparison, culprit=culprit, reproducer=saved)
+    check = Verification(cases, tolerance, seed, settings, context, reproducer, say)
+    verified = check.of(Subject(source, original), graph, pipeline, made.reports, approximator)
+    return replace(
+        result,
+        comparison=verified.comparison,
+        culprit=verified.culprit,
+        reproducer=verified.reproducer,
+    )
 
 
 def verify(
@@ -204,54 +230,26 @@ def verify(
 
     Raises InvalidModelError and UsageError for bad input.
     """
-    original, cases = _read(a, data, dict(sizes or {}))
+    original, cases = read_runnable(a, data, sizes or {})
     other = b if isinstance(b, Graph) else load(b)
     first, second = (
-        Subject(_source(model, graph), graph) for model, graph in ((a, original), (b, other))
+        Subject(source_of(model, graph), graph) for model, graph in ((a, original), (b, other))
     )
     return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
 
 
-def _read(
-    model: str | Path | Graph,
-    data: Data,
-    sizes: dict[str, int],
-    keep_initializer_inputs: bool = False,
-) -> tuple[Graph, list[Case]]:
-    """The graph at sizes at which it runs (the user's, the data's, or found), and the data."""
-    if isinstance(model, Graph):
-        if sizes:
-            raise UsageError("sizes are set when a model is loaded: convc.load(path, sizes)")
-        return model, as_cases(data, model)
-    if data is None:
-        path = Path(model)
-        return load_runnable(path, sizes, keep_initializer_inputs=keep_initializer_inputs), []
-    graph = load(model, sizes, keep_initializer_inputs=keep_initializer_inputs)
-    cases = as_cases(data, graph)
-    sizes = {**data_sizes(cases, graph), **sizes}
-    return load(model, sizes, keep_initializer_inputs=keep_initializer_inputs), cases
-
-
-def _check_opset(graph: Graph) -> None:
-    newest = newest_opset()
-    if graph.header.opset > newest:
-        raise InvalidModelError(
-            f"opset {graph.header.opset} is newer than what onnxruntime {version()} runs "
-            f"({newest}): upgrade onnxruntime, or export with an older opset"
-        )
-
-
-def default_pipeline(objective: Objective) -> str:
+def default_pipeline(objective: Objective, *, approximate: bool = False) -> str:
     """The text of the pipeline that runs where none is given."""
-    return TUNED_PIPELINE if objective == "latency" else DEFAULT_PIPELINE
+    text = TUNED_PIPELINE if objective == "latency" else DEFAULT_PIPELINE
+    return text.replace("choose(", f"{APPROXIMATIONS},choose(", 1) if approximate else text
 
 
-def _text(model: str | Path | Graph, passes: str | None, objective: Objective) -> str:
+def _text(model: str | Path | Graph, passes: str | None, default: str) -> str:
     if passes is not None:
         return passes
     if not isinstance(model, Graph) and Path(model).suffix == TEXT:
-        return passes_of(read_text(Path(model))) or default_pipeline(objective)
-    return default_pipeline(objective)
+        return passes_of(read_text(Path(model))) or default
+    return default
 
 
 def _rest(pipeline: Pipeline) -> Callable[[Graph], object]:
@@ -272,44 +270,11 @@ def _attempt(
     try:
         reports = pipeline.run(graph, context, watching)
     except PassError as error:
-        saved = _reproduce(reproducer, original, pipeline, error.number, context)
+        saved = reproduce(reproducer, original, pipeline, error.number, context)
         hint = "" if saved is None else f"; to reproduce: {saved}"
         raise type(error)(error.number, f"{error}{hint}") from error
     graph.verify()
     return signed(graph, pipeline), reports
-
-
-def _source(model: str | Path | Graph, graph: Graph) -> Model:
-    """What onnxruntime runs as the original: the file itself, if it is one that it reads."""
-    if isinstance(model, Graph) or Path(model).suffix == TEXT:
-        return _serialised(graph)
-    return model
-
-
-def _reproduce(
-    path: Path | None, original: Graph, pipeline: Pipeline, number: int, context: Context
-) -> Path | None:
-    """Saves the graph before the pass at ``number``, made anew: passes are deterministic.
-
-    None where it cannot be saved: what is to be reproduced is the news, not that.
-    """
-    if path is None:
-        return None
-    graph = original.clone()
-    Pipeline(pipeline.passes[:number]).run(graph, context)
-    try:
-        write_reproducer(path, graph, Pipeline(pipeline.passes[number:]))
-    except ConvcError:
-        return None
-    return path
-
-
-def _serialised(graph: Graph) -> bytes:
-    if weight_bytes(graph) > LARGEST_FILE:
-        raise InvalidModelError(
-            "weights above 2 GB cannot be verified in memory: use --verify off, then convc verify"
-        )
-    return to_bytes(graph)
 
 
 def _sized(graph: Graph) -> Graph:
@@ -320,28 +285,3 @@ def _sized(graph: Graph) -> Graph:
     copy = graph.clone()
     resolve_shapes(copy)
     return copy
-
-
-def _find_culprit(
-    original: Graph,
-    pipeline: Pipeline,
-    context: Context,
-    against: Callable[[Graph], Comparison],
-) -> int | None:
-    """The first pass after which the model is different, by bisection over the pipeline's prefixes.
-
-    Passes are deterministic, so a prefix run again gives the same graph again. None where the model
-    is different before any pass.
-    """
-    if against(original.clone()).verdict is Verdict.DIFFERENT:
-        return None
-    good, bad = 0, len(pipeline.passes)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        graph = original.clone()
-        Pipeline(pipeline.passes[:middle]).run(graph, context)
-        if against(graph).verdict is Verdict.DIFFERENT:
-            bad = middle
-        else:
-            good = middle
-    return bad - 1

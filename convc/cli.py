@@ -105,7 +105,8 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples: convc optimize model.onnx; "
         "convc optimize models/ -o faster/ --json; "
-        "convc optimize model.onnx --passes 'simplify,fuse-convs{border=decline}'"
+        "convc optimize model.onnx --passes 'simplify,fuse-convs{border=decline}'; "
+        "convc optimize model.onnx --max-error safe --data images/"
     )
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="an .onnx or .mlir file, or a folder"
@@ -118,10 +119,7 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
         "--objective", choices=("latency", "macs", "params"), default="latency",
         help="what a rewrite must lower: the time on this machine (default), or a count",
     )  # fmt: skip
-    parser.add_argument(
-        "--max-error", default="0", metavar="0|safe|balanced",
-        help="error allowed to approximate passes; none is installed yet",
-    )  # fmt: skip
+    _add_error(parser)
     _add_verification(parser)
     _add_runtime(parser)
     parser.add_argument(
@@ -130,7 +128,7 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--budget", type=_seconds, default=60.0, metavar="S",
-        help="seconds that asking the clock may take (60)",
+        help="seconds that asking the clock may take, and as many again that fitting may (60)",
     )  # fmt: skip
     parser.add_argument("--timing", action="store_true", help="show the time of each pass")
     parser.add_argument(
@@ -147,6 +145,25 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-initializer-inputs", action="store_true",
         help="keep weights that are also graph inputs as inputs (slow in onnxruntime)",
+    )  # fmt: skip
+
+
+def _add_error(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("approximation (none unless --max-error allows it)")
+    group.add_argument(
+        "--max-error", default="0", metavar="E",
+        help="error of the outputs, on inputs that nothing was fitted to: safe (0.3 %%), "
+        "balanced (0.6 %%), or a number such as 0.01 (0: exact)",
+    )  # fmt: skip
+    group.add_argument(
+        "--metric", default="", metavar="NAME",
+        help="what that error is: relative (L2, default), psnr (dB), top1 or agreement (share "
+        "that differs), or file.py:function (a loss of your own)",
+    )  # fmt: skip
+    group.add_argument(
+        "--preprocess", default="", metavar="TEXT",
+        help="how images given as --data become inputs, for example "
+        "'size=224x224 mean=0.485,0.456,0.406 std=0.229,0.224,0.225'",
     )  # fmt: skip
 
 
@@ -184,6 +201,11 @@ def _add_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strips", action="store_true",
         help="for each conv: what wider strips and Toom-Cook save, and where that ends",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blocks", action="store_true",
+        help="for each dense conv: what 2, 4, 8 ... groups save and lose, and what mixing them "
+        "repairs; on data with --data, by the clock with --measure",
     )  # fmt: skip
     what_if = parser.add_argument_group("what if (totals and ops beside the model as it is)")
     what_if.add_argument(
@@ -235,7 +257,7 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy or a folder of these")
+    parser.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy, an image, or a folder")
     _add_dim(parser)
     parser.add_argument(
         "--seed", type=_natural, default=0, metavar="N", help="of made-up inputs (0)"

@@ -208,6 +208,7 @@ def show_result(console: Console, title: str, result: Result, target: str) -> No
     for line in done or ["nothing to rewrite: the model is as it was"]:
         console.print("  " + line)
     _show_declined(console, result.reports)
+    _show_approximation(console, result)
     _show_clock(console, result)
     comparison = result.comparison
     if comparison is None:
@@ -261,6 +262,21 @@ def _show_clock(console: Console, result: Result) -> None:
         console.print(Text(f"  {asked}, {result.tuning.seconds:.0f} s", style="dim"))
         for note in result.tuning.notes:
             console.print(Text(f"  note: {note}"))
+
+
+def _show_approximation(console: Console, result: Result) -> None:
+    """What was given up, for how much, and on what data."""
+    found = result.approximation
+    if found is None:
+        return
+    metric = found.allowed.metric
+    if found.forms:
+        spent = f"{len(found.forms)} layers approximated, {found.seconds:.0f} s: "
+        spent += f"{metric.name} {metric.show(found.value)}, allowed {found.allowed}"
+        console.print(Text(f"  {spent}", style="yellow"))
+    console.print(Text(f"  {found.data}", style="dim"))
+    for note in found.notes:
+        console.print(Text(f"  note: {note}"))
 
 
 def _pass_line(report: PassReport) -> str:

@@ -5,7 +5,7 @@ The text is ``name{option=value other=a,b},name,choose(name,name)``; see `convc.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from time import perf_counter
@@ -13,7 +13,9 @@ from typing import ClassVar, Protocol
 
 from convc.choose import Counted, by_count
 from convc.errors import ConvcError, ProofError, UsageError
+from convc.forms import Form, Forms
 from convc.graph import Graph
+from convc.ir import Op
 from convc.options import make, near, print_options
 from convc.rewrite import Prove, Rewrite, Rule, Select, Size, Stats, first, propose, size_of, sweep
 
@@ -27,6 +29,13 @@ class Chooser(Protocol):
         """Rewrites ``graph`` in place; ``text`` names the rules for what is remembered."""
 
 
+class Approximator(Protocol):
+    """Trades accuracy for speed within a budget; see `convc.approximate`."""
+
+    def approximate(self, graph: Graph, forms: Forms) -> Stats:
+        """Rewrites ``graph`` in place by some of the forms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a run of a pass depends on besides the graph and the pass's own options.
@@ -35,11 +44,13 @@ class Context:
         objective: what ``choose(...)`` lowers.
         prove: proves each proposal before it is applied; None: trust the passes.
         chooser: chooses instead of counts; None: they do.
+        approximator: chooses what ``approximate(...)`` does; None: no error is allowed.
     """
 
     objective: Counted = "macs"
     prove: Prove | None = None
     chooser: Chooser | None = None
+    approximator: Approximator | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,10 @@ class Pass:
 
     def rules(self) -> Sequence[Rule]:
         """The rules, with the options bound."""
+        return ()
+
+    def approximations(self, graph: Graph, op: Op) -> Sequence[Form]:  # noqa: ARG002  # for subclasses
+        """What ``op`` may become under an error budget, the most exact form first."""
         return ()
 
     def run(self, graph: Graph, context: Context | None = None) -> Stats:
@@ -100,6 +115,40 @@ class Choose(Pass):
 
     def __str__(self) -> str:
         return f"choose({','.join(str(inner) for inner in self.passes)})"
+
+
+@dataclass(frozen=True)
+class Approximate(Pass):
+    """Passes whose approximate forms compete, within the error that the user allows.
+
+    Where none is allowed, nothing happens.
+    """
+
+    name: ClassVar[str] = "approximate"
+    passes: tuple[Pass, ...] = ()
+
+    def approximations(self, graph: Graph, op: Op) -> Sequence[Form]:
+        """The forms of all its passes."""
+        return [form for inner in self.passes for form in inner.approximations(graph, op)]
+
+    def run(self, graph: Graph, context: Context | None = None) -> Stats:
+        """Puts in those forms that save most time within the budget."""
+        approximator = None if context is None else context.approximator
+        if approximator is None:
+            return Stats()
+        start = perf_counter()
+        stats = approximator.approximate(graph, self.approximations)
+        stats.seconds = perf_counter() - start
+        return stats
+
+    def __str__(self) -> str:
+        return f"approximate({','.join(str(inner) for inner in self.passes)})"
+
+
+GROUPS: Mapping[str, type[Choose] | type[Approximate]] = {
+    group.name: group for group in (Choose, Approximate)
+}
+"""What holds passes in parentheses, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +294,8 @@ class _Parser:
         name = self._while(lambda c: c.isalnum() or c in "-_")
         if not name:
             self._fail("expected the name of a pass")
-        if name == Choose.name:
-            return self._choose()
+        if name in GROUPS:
+            return self._group(name)
         pass_type = find_pass(name)
         body = ""
         if self._peek() == "{":
@@ -257,14 +306,14 @@ class _Parser:
             self.at += 1
         return make(pass_type, name, body)
 
-    def _choose(self) -> Pass:
+    def _group(self, name: str) -> Pass:
         if self._peek() != "(":
-            self._fail("expected '(' after choose")
+            self._fail(f"expected '(' after {name}")
         self.at += 1
         self._spaces()
         passes = () if self._peek() == ")" else tuple(self._list(end=")"))
         self.at += 1
-        return Choose(passes)
+        return GROUPS[name](passes)
 
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]

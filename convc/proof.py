@@ -23,7 +23,7 @@ from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Op, TensorType, Value
 from convc.opset import is_linear
 from convc.reference import EvaluationError, evaluate
-from convc.rewrite import Rewrite
+from convc.rewrite import Exactness, Rewrite
 
 TOLERANCE = 1e-9
 """Largest difference allowed, relative to the channel's own scale. Float64 rounding over a sum of
@@ -44,6 +44,9 @@ Volume = tuple[float, Sequence[str]]
 
 def prove(graph: Graph, rewrite: Rewrite, seed: int = 0) -> float:
     """The largest difference between the region and its replacement, relative to its scale.
+
+    An approximate replacement computes something else: of it only shapes, dtypes and positions of
+    NaN are held to the region's, and its difference is not counted.
 
     Raises ProofError where it exceeds `TOLERANCE` (plus the rewrite's own stated bound), or where
     shapes, dtypes or positions of NaN differ; CannotProveError where the region cannot be fed or
@@ -82,6 +85,8 @@ def _prove_at(
             raise ProofError(f"the replacement cannot be evaluated at {sizes}: {error}") from error
         for value, old, new in zip(rewrite.outputs, before, after, strict=True):
             residual = difference(old, new)
+            if rewrite.exactness is Exactness.APPROXIMATE and np.isfinite(residual):
+                residual = 0.0
             if not residual <= TOLERANCE + rewrite.bound:
                 raise ProofError(f"{value!r} differs by {residual:.1e} of its scale at {sizes}")
             if old.size:

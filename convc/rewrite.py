@@ -70,6 +70,8 @@ class Rewrite:
         note: for people: what became what.
         bound: for `Exactness.ROUNDING`: the largest change of an output relative to its own
             channel's scale.
+        kept: for a rewrite that drops channels: the name of each layer's result that has fewer now,
+            and which of its channels are left, in their order.
     """
 
     outputs: tuple[Value, ...]
@@ -79,6 +81,7 @@ class Rewrite:
     frontier: tuple[Value, ...] | None = None
     note: str = ""
     bound: float = 0.0
+    kept: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def cut(self) -> tuple[Value, ...]:

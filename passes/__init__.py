@@ -6,6 +6,7 @@
 from passes.annotate_cost import AnnotateCost
 from passes.block_diagonal import BlockDiagonal
 from passes.commute_linear import CommuteLinear
+from passes.factor_kernels import FactorKernels
 from passes.flush_subnormals import FlushSubnormals
 from passes.fold_affine import FoldAffine
 from passes.fuse_convs import FuseConvs
@@ -15,12 +16,14 @@ from passes.lower_to_gemm import LowerToGemm
 from passes.lower_to_winograd import LowerToWinograd
 from passes.merge_branches import MergeBranches
 from passes.prune_dead_channels import PruneDeadChannels
+from passes.select_channels import SelectChannels
 from passes.simplify import Simplify
 
 __all__ = [
     "AnnotateCost",
     "BlockDiagonal",
     "CommuteLinear",
+    "FactorKernels",
     "FlushSubnormals",
     "FoldAffine",
     "FuseConvs",
@@ -30,5 +33,6 @@ __all__ = [
     "LowerToWinograd",
     "MergeBranches",
     "PruneDeadChannels",
+    "SelectChannels",
     "Simplify",
 ]

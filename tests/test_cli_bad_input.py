@@ -129,7 +129,10 @@ BAD_OPTIONS = {
     "tolerance": (["--tolerance", "nan"], "--tolerance"),
     "threads": (["--threads", "0"], "--threads"),
     "provider": (["--provider", "Quantum"], "this onnxruntime has"),
-    "max error": (["--max-error", "safe"], "no approximate pass"),
+    "max error": (["--max-error", "lots"], "--max-error lots: is safe, balanced, or a number"),
+    "no fraction": (["--max-error", "2"], "from 0 to below 1"),
+    "metric": (["--metric", "beauty"], "--metric beauty: is none of"),
+    "preprocess": (["--preprocess", "size=9x9"], "give --data an image or a folder of images"),
     "unknown flag": (["--frobnicate"], "--frobnicate"),
     "missing data": (["--data", "none.npz"], "no such file"),
 }

@@ -19,6 +19,9 @@ from tests.conftest import sample_models
 SIZES = {
     "sesr_m5_x2": {"height": 24, "width": 17},
     "filter_log": {"height": 24, "width": 17},
+    "gaussian_chain_11": {"height": 24, "width": 17},
+    "gaussian_chain_15": {"height": 24, "width": 17},
+    "gaussian_chain_edges": {"height": 24, "width": 17},
 }
 """Sizes for open dims, where the default ones make float64 slow."""
 
@@ -28,6 +31,9 @@ called equal; the output as a whole is not."""
 
 AMPLIFIES = {"lower-to-winograd"}
 """Passes whose rounding errors may exceed the original's: they are held to the tolerance."""
+
+ONLY_APPROXIMATE = {"select-channels"}
+"""Passes that do nothing where no error is allowed."""
 
 PIPELINES = [*pass_names(), DEFAULT_PIPELINE]
 
@@ -52,4 +58,7 @@ def test_has_fired(pipeline: str) -> None:
     """Runs after all of `test_same_function`: a pass that never fires was never tested."""
     if sum(fired.values()) == 0:
         pytest.skip("test_same_function was not selected")
+    if pipeline in ONLY_APPROXIMATE:
+        assert fired[pipeline] == 0
+        return
     assert fired[pipeline] >= 1

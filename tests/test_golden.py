@@ -16,6 +16,7 @@ PASSES = (
     "annotate-cost",
     "block-diagonal",
     "commute-linear",
+    "factor-kernels",
     "flush-subnormals",
     "fold-affine",
     "fuse-convs",
@@ -25,6 +26,7 @@ PASSES = (
     "lower-to-winograd",
     "merge-branches",
     "prune-dead-channels",
+    "select-channels",
     "simplify",
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convc.api import Result, optimize
+from convc.approximate import parse_allowance
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
 from convc.console import make_console, progress, show_result, show_timing
 from convc.errors import ConvcError, ProofError, UsageError
@@ -26,10 +27,7 @@ SUFFIX = ".convc.onnx"
 
 def run(args: Namespace) -> int:
     """``convc optimize``: rewrites models, one after the other."""
-    if args.max_error != "0":
-        raise UsageError(
-            f"--max-error {args.max_error}: no approximate pass is installed; leave it"
-        )
+    parse_allowance(args.max_error, args.metric)
     if args.verify != "off" or args.objective == "latency":
         provider(args.provider)
     pipeline = None if args.passes is None else Pipeline.parse(args.passes)
@@ -67,8 +65,11 @@ def _optimize_one(
             pipeline,
             objective=args.objective,
             data=args.data,
+            preprocess=args.preprocess,
             sizes=args.dim,
             tolerance=args.tolerance,
+            max_error=args.max_error,
+            metric=args.metric,
             verify=args.verify,
             seed=args.seed,
             keep_initializer_inputs=args.keep_initializer_inputs,
@@ -134,6 +135,7 @@ def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any
         "speedup": None if result.measured is None else result.measured.ratio.ratio,
         "speedup_interval": None if result.measured is None else _interval(result.measured),
         "tuning": None if result.tuning is None else asdict(result.tuning),
+        "approximation": None if result.approximation is None else result.approximation.as_json(),
         "verify": None if result.comparison is None else result.comparison.as_json(),
         "culprit": result.culprit or None,
         "reproducer": None if result.reproducer is None else str(result.reproducer),

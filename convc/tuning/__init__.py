@@ -14,5 +14,6 @@ from convc.tuning.stopwatch import Measured
 from convc.tuning.store import Store
 from convc.tuning.tuner import BUDGET, Tuner
 from convc.tuning.tuning import Tuning
+from convc.tuning.watch import remembering
 
-__all__ = ["BUDGET", "Measured", "Store", "Tuner", "Tuning", "confirm"]
+__all__ = ["BUDGET", "Measured", "Store", "Tuner", "Tuning", "confirm", "remembering"]

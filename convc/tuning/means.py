@@ -20,16 +20,19 @@ SEARCH_SHARE = 0.85
 
 @dataclass
 class Budget:
-    """Seconds to spend, from now on. Nothing is left once it is stopped."""
+    """Seconds to spend, from the first question on. Nothing is left once it is stopped."""
 
     seconds: float
     stopped: bool = False
-    _start: float = field(default_factory=perf_counter, init=False)
+    _start: float | None = field(default=None, init=False)
 
     @property
     def spent(self) -> float:
-        """Seconds since the beginning."""
-        return perf_counter() - self._start
+        """Seconds since the first question."""
+        now = perf_counter()
+        if self._start is None:
+            self._start = now
+        return now - self._start
 
     def left(self, share: float = 1.0) -> float:
         """Seconds left of a part of it."""

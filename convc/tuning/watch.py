@@ -18,7 +18,7 @@ from convc.timing import Ratio, single_run
 from convc.tuning.judge import Contender
 from convc.tuning.region import Trial
 from convc.tuning.stopwatch import Measured, measure
-from convc.tuning.store import Store
+from convc.tuning.store import Store, environment
 from convc.tuning.tuning import Tuning
 
 PROFILED, PROFILE = 5, 1.0
@@ -139,3 +139,9 @@ class Remembering:
         found = Measured(Ratio(*ratio), before, after)
         is_clear = found.faster or found.slower
         return found if is_clear or budget >= self.budget else None
+
+
+def remembering(settings: Settings, budget: float) -> Remembering:
+    """A watch in onnxruntime that uses the store of this machine."""
+    watch = RuntimeWatch(settings)
+    return Remembering(watch, Store(), environment(settings), Tuning(), budget)
