@@ -35,14 +35,15 @@ from convc.verification import Verification
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
-    "choose(fuse-convs,merge-branches{kinds=sums},commute-linear,lower-to-conv2d),"
+    "choose(fuse-convs,merge-branches{kinds=sums},factor-kernels{kinds=terms},commute-linear,"
+    "lower-to-conv2d),"
     "flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
 
 TUNED_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
-    "choose(fuse-convs,merge-branches,commute-linear,lower-to-conv2d,"
+    "choose(fuse-convs,merge-branches,factor-kernels,commute-linear,lower-to-conv2d,"
     "lower-to-winograd{forms=planes,rows tiles=4,6},lower-to-gemm,block-diagonal,"
     "lower-activations),"
     "flush-subnormals,simplify"

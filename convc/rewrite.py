@@ -70,6 +70,8 @@ class Rewrite:
         note: for people: what became what.
         bound: for `Exactness.ROUNDING`: the largest change of an output relative to its own
             channel's scale.
+        loss: of an approximate one: the part of the responses' variance that it misses; None where
+            that is not known.
         kept: for a rewrite that drops channels: the name of each layer's result that has fewer now,
             and which of its channels are left, in their order.
     """
@@ -81,6 +83,7 @@ class Rewrite:
     frontier: tuple[Value, ...] | None = None
     note: str = ""
     bound: float = 0.0
+    loss: float | None = None
     kept: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property

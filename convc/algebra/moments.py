@@ -70,6 +70,12 @@ class Moments:
         bias: Array = self.mean_y - means.reshape(-1)
         return bias
 
+    def misses(self, kernel: AnyArray, bias: AnyArray) -> float:
+        """As `loss`, with a bias (K,) as it is."""
+        missed = float(self.residual(kernel).sum() + np.square(self.bias(kernel) - bias).sum())
+        total = float(self.yy.sum())
+        return missed / total if total > 0 else float(missed > 0)
+
     def _grouped(self, kernel: AnyArray) -> Array:
         group, width = self.mean_x.shape
         return as_float64(kernel).reshape(group, -1, width)
@@ -93,6 +99,23 @@ def white(kernel: AnyArray, group: int = 1) -> Moments:
         xx=np.broadcast_to(np.eye(width), (group, width, width)),
         xy=w.swapaxes(1, 2),
         yy=np.square(w).sum(axis=2).reshape(-1),
+    )
+
+
+def joined(a: Moments, b: Moments) -> Moments:
+    """The moments of the samples of both."""
+    n = a.count + b.count
+    share = b.count / n
+    dx, dy = b.mean_x - a.mean_x, b.mean_y - a.mean_y
+    spread = share * (1 - share)
+    by_group = dy.reshape(len(dx), 1, -1)
+    return Moments(
+        count=n,
+        mean_x=a.mean_x + share * dx,
+        mean_y=a.mean_y + share * dy,
+        xx=(1 - share) * a.xx + share * b.xx + spread * dx[:, :, np.newaxis] * dx[:, np.newaxis],
+        xy=(1 - share) * a.xy + share * b.xy + spread * dx[:, :, np.newaxis] * by_group,
+        yy=(1 - share) * a.yy + share * b.yy + spread * dy * dy,
     )
 
 

@@ -15,13 +15,17 @@ from convc.approximate.observing import Observer
 from convc.approximate.pricing import Prices
 from convc.approximate.search import Found, Search
 from convc.digest import graph_digest
+from convc.feeds import Feeds
 from convc.forms import Forms
 from convc.graph import Graph
 from convc.ir import Op
 from convc.metrics import relative_error
+from convc.onnx_io import to_bytes
 from convc.rewrite import Stats
-from convc.runtime import Settings
+from convc.runtime import Session, Settings
+from convc.samples.images import spread
 from convc.samples.split import Split
+from convc.timing import run_of
 from convc.tuning.judge import Contender
 from convc.tuning.means import Budget
 from convc.tuning.stopwatch import Measured
@@ -29,6 +33,9 @@ from convc.tuning.watch import Watch
 
 ON = 4
 """Inputs, of those that are fitted to, on which a form alone is measured."""
+
+SWEEP, FEWEST = 0.1, 6
+"""Part of the time that the runs of one sweep may take, and inputs that it is made on at least."""
 
 WHOLE = 3.0
 """Seconds given to the comparison of two whole models."""
@@ -135,7 +142,7 @@ class BudgetApproximator:
         name_layers(original)
         judge = self._judges(original)
         near = Judge.of(original, self._fit[:ON], relative_error, self._settings)
-        observer = Observer(original, self._fit, self._settings, self._seed)
+        observer = Observer(original, self._samples(original), self._settings, self._seed)
         search = Search(
             forms,
             observer,
@@ -156,6 +163,17 @@ class BudgetApproximator:
         self.model = best.model.graph
         names = Counter(f"{form}" for _, form in best.model.applied)
         return best.model.graph, Stats(applied=len(best.model.applied), notes=names)
+
+    def _samples(self, original: Graph) -> list[Feeds]:
+        """The inputs to fit to: of a slow model of many layers fewer, evenly spread.
+
+        A sweep runs the model up to each layer, half of it on the average, for each of them.
+        """
+        session = Session(to_bytes(original), self._settings)
+        seconds = min(run_of(session, self._fit[0])() for _ in range(2))
+        layers = sum(is_layer(op) for op in original.ops())
+        count = int(SWEEP * self._seconds / max(0.5 * layers * seconds, 1e-9))
+        return spread(self._fit, max(count, FEWEST))
 
     def _judges(self, original: Graph) -> Strictest:
         """Judges models during the search.

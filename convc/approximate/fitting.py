@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convc.algebra.fit import adjusted_targets, refit
-from convc.algebra.moments import Moments
+from convc.algebra.fit import adjusted_targets, default_ridge, refit
+from convc.algebra.moments import Moments, joined
 from convc.approximate.layers import is_layer, read_layer, slope_behind, with_weights
 from convc.approximate.observing import Observer
-from convc.forms import Form, Forms, Observe
+from convc.forms import Form, Forms
 from convc.graph import Graph
 from convc.ir import Array, Op
 from convc.rewrite import NoMatch, Rewrite, apply, let_go
@@ -19,6 +19,13 @@ from convc.rewrite import NoMatch, Rewrite, apply, let_go
 Sweep = Mapping[str, str]
 """For the names of layers the names of their forms."""
 
+
+STRENGTHS = (1.0, 10.0, 100.0, 1e6)
+"""Ridges that are tried, in units of the usual one: the last leaves all but the bias."""
+
+WIDEST = 2560
+"""Numbers in a patch beyond which a layer keeps its weights: moments take their square in memory,
+a solve their cube in time."""
 
 ROUNDS = 2
 """How often a layer before a rectifier is fitted again."""
@@ -105,7 +112,10 @@ def put(made: Fitted, rewrite: Rewrite) -> None:
         made.kept[name] = made.kept[name][left] if name in made.kept else left
 
 
-Change = Callable[[Fitted, Op, Observe], None]
+Apart = Callable[[Op], tuple[Moments, Moments]]
+"""The moments of a layer: of the inputs to fit to, and of those that check the fit."""
+
+Change = Callable[[Fitted, Op, Apart], None]
 """Changes a layer of a model in place; raises NoMatch where it does not."""
 
 
@@ -120,12 +130,12 @@ def _changed(
         if op is None:
             return None
 
-        def observe(layer: Op) -> Moments:
+        def apart(layer: Op) -> tuple[Moments, Moments]:
             targets = wanted if layer is op else None
-            return observer.moments(trial.graph, layer, trial.kept, targets)
+            return observer.apart(trial.graph, layer, trial.kept, targets)
 
         try:
-            change(trial, op, observe)
+            change(trial, op, apart)
         except NoMatch:
             return None
         return trial
@@ -151,21 +161,32 @@ def _behind_rectifier(after: Fitted, name: str, observer: Observer) -> list[Arra
 
 
 def _form(name: str, forms: Forms) -> Change:
-    def change(made: Fitted, op: Op, observe: Observe) -> None:
+    def change(made: Fitted, op: Op, apart: Apart) -> None:
         form = form_of(forms, made.graph, op, name)
         if form is None:
             raise NoMatch("the form is not offered any more")
-        rewrite = form.function(made.graph, op, observe)
+        rewrite = form.function(made.graph, op, lambda layer: joined(*apart(layer)))
         made.applied.append((layer_name(op), name))
         put(made, rewrite)
 
     return change
 
 
-def _refit(made: Fitted, op: Op, observe: Observe) -> None:
+def _refit(made: Fitted, op: Op, apart: Apart) -> None:
+    """Fits a layer as strongly as inputs that it was not fitted to say is right, if at all."""
     if op.kind == "MatMul":
         raise NoMatch("a MatMul has no bias")
     layer = read_layer(op)
-    moments = observe(op)
-    kernel = refit(moments, layer.kernel)
-    put(made, with_weights(made.graph, layer, kernel, moments.bias(kernel)))
+    if layer.width > WIDEST:
+        raise NoMatch("the layer is too wide to fit in time")
+    first, second = apart(op)
+    old = np.zeros(layer.outputs) if layer.bias is None else layer.bias
+    ridges = [strength * default_ridge(first) for strength in STRENGTHS]
+    fits = [refit(first, layer.kernel, ridge) for ridge in ridges]
+    misses = [second.misses(kernel, first.bias(kernel)) for kernel in fits]
+    best = int(np.argmin(misses))
+    if misses[best] >= second.misses(layer.kernel, old):
+        raise NoMatch("no fit is better than what there is")
+    every = joined(first, second)
+    kernel = refit(every, layer.kernel, ridges[best])
+    put(made, with_weights(made.graph, layer, kernel, every.bias(kernel)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convc.algebra.moments import Gathering, Moments
+from convc.algebra.moments import Gathering, Moments, joined
 from convc.approximate.layers import Layer, is_layer, patches, places, read_layer, responses
 from convc.feeds import Feeds
 from convc.graph import Graph
@@ -22,6 +22,9 @@ LEAST, MOST = 16_000, 24_000
 
 OVERSAMPLED = 8
 """Patches for each number in a patch: the means of a fit's moments are that many times as sure."""
+
+CHECKED = 4
+"""Of so many inputs one checks what the others make."""
 
 AT_ONCE = 2**28
 """Bytes of responses that one run of the model hands out."""
@@ -76,21 +79,38 @@ class Observer:
 
         Raises NoMatch where the layer cannot be observed.
         """
+        return joined(*self.apart(graph, op, kept, wanted))
+
+    def apart(
+        self,
+        graph: Graph,
+        op: Op,
+        kept: Mapping[str, Array],
+        wanted: Sequence[Array] | None = None,
+    ) -> tuple[Moments, Moments]:
+        """As `moments`, those of every `CHECKED`-th input apart.
+
+        What is fitted to the others can be checked on these.
+        """
         layer = read_layer(op)
         targets = self.wanted(op, kept) if wanted is None else wanted
-        gathering = Gathering(layer.group, layer.width, layer.outputs)
+        gathering = [Gathering(layer.group, layer.width, layer.outputs) for _ in range(2)]
         run = running(graph, [layer.data], self.settings)
         sampled = self._sampled(op.result.name)
-        for feeds, known, target in zip(self.samples, sampled, targets, strict=True):
+        checked = min(CHECKED, len(self.samples))
+        some = zip(self.samples, sampled, targets, strict=True)
+        for number, (feeds, known, target) in enumerate(some, start=1):
             if target.shape[1] != layer.outputs:
                 raise NoMatch("the layer has other channels than the original")
             if known.where.size:
                 (data,) = run(feeds)
-                gathering.add(patches(layer, data, known.shape, known.where), target)
+                read = patches(layer, data, known.shape, known.where)
+                gathering[number % checked == 0].add(read, target)
         try:
-            return gathering.moments()
+            first, second = (one.moments() for one in gathering)
         except ValueError as error:
-            raise NoMatch("the layer has no responses") from error
+            raise NoMatch("the layer has no responses on too many of the inputs") from error
+        return first, second
 
     def wanted(self, op: Op, kept: Mapping[str, Array]) -> list[Array]:
         """What a layer gave in the original: (n, K) for each of the samples.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 from types import MappingProxyType
@@ -108,8 +108,9 @@ def _fitted(graph: Graph, op: Op, observe: Observe, *, kind: str, blocks: int) -
         factors = KINDS[kind].fitted(moments, layer.kernel, blocks)
     except ValueError as error:
         raise NoMatch(str(error)) from error
-    bias = moments.bias(factors.kernel())
-    return _rewritten(layer, factors, bias, _label(layer, kind, blocks))
+    effective = factors.kernel()
+    made = _rewritten(layer, factors, moments.bias(effective), _label(layer, kind, blocks))
+    return replace(made, loss=moments.loss(effective))
 
 
 def _read(graph: Graph, op: Op) -> Layer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from types import MappingProxyType
@@ -36,6 +36,9 @@ LOW_RANK_IN = (1 / 2, 1 / 3)
 """Parts of the layer's MACs that ranks are chosen for."""
 TUCKER = (3 / 4, 1 / 2, 1 / 4)
 """Parts of the channels on either side that are left between."""
+LARGE = 2**18
+"""Weights beyond which Tucker-2 is not offered: its fit takes many seconds, and on such layers it
+won nowhere."""
 POINTWISE = 0.4
 """Part of the channels that may be left between two 1×1 convs: it takes 0.8 of the MACs."""
 
@@ -72,13 +75,15 @@ def _fitted(graph: Graph, op: Op, observe: Observe, *, plan: Plan) -> Rewrite:
     except ValueError as error:
         raise NoMatch(str(error)) from error
     chain = Chain(tuple(kernels), plan.outline.geometries, plan.name)
-    return rewrite(
+    effective = chain.kernel()
+    made = rewrite(
         layer,
         chain,
         Exactness.APPROXIMATE,
         note=f"{layer.label} → {chain.text()}",
-        bias=moments.bias(chain.kernel()),
+        bias=moments.bias(effective),
     )
+    return replace(made, loss=moments.loss(effective))
 
 
 def _separable(layer: Layer, block: int) -> Iterator[Plan]:
@@ -122,7 +127,7 @@ def _low_rank_in(layer: Layer, block: int) -> Iterator[Plan]:
 
 
 def _tucker(layer: Layer, block: int) -> Iterator[Plan]:
-    if not _is_dense(layer) or not layer.wide_axes:
+    if not _is_dense(layer) or not layer.wide_axes or layer.kernel.size > LARGE:
         return
     sides = layer.inputs, layer.outputs
     pairs = ([_rounded(part * side, block) for side in sides] for part in TUCKER)

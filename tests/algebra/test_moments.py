@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convc.algebra.moments import Gathering, Moments, white
+from convc.algebra.moments import Gathering, Moments, joined, white
 
 
 def gathered(x: np.ndarray, y: np.ndarray, cuts: list[int]) -> Moments:
@@ -103,3 +103,24 @@ def test_responses_that_do_not_vary() -> None:
 def test_no_samples() -> None:
     with pytest.raises(ValueError, match="no samples"):
         Gathering(1, 2, 1).moments()
+
+
+def test_moments_of_two_halves_join_to_those_of_all() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((2, 50, 4)) + 3.0
+    y = rng.standard_normal((50, 6)) - 2.0
+    whole, first, second = (Gathering(2, 4, 6) for _ in range(3))
+    whole.add(x, y)
+    first.add(x[:, :13], y[:13])
+    second.add(x[:, 13:], y[13:])
+    a, b = whole.moments(), joined(first.moments(), second.moments())
+    assert a.count == b.count
+    for name in ("mean_x", "mean_y", "xx", "xy", "yy"):
+        np.testing.assert_allclose(getattr(b, name), getattr(a, name), atol=1e-12)
+
+
+def test_a_wrong_bias_is_missed_too() -> None:
+    kernel = np.ones((2, 3, 1, 1))
+    moments = white(kernel)
+    assert moments.misses(kernel, moments.bias(kernel)) == pytest.approx(0.0, abs=1e-12)
+    assert moments.misses(kernel, np.array([3.0, 0.0])) == pytest.approx(9.0 / 6.0)
