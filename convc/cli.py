@@ -161,6 +161,10 @@ def _add_error(parser: argparse.ArgumentParser) -> None:
         "that differs), or file.py:function (a loss of your own)",
     )  # fmt: skip
     group.add_argument(
+        "--pareto", action="store_true",
+        help="a model each for a quarter, a half, all and twice of that error, and a table",
+    )  # fmt: skip
+    group.add_argument(
         "--preprocess", default="", metavar="TEXT",
         help="how images given as --data become inputs, for example "
         "'size=224x224 mean=0.485,0.456,0.406 std=0.229,0.224,0.225'",

@@ -52,6 +52,8 @@ class Approximation:
         forms: layers and the forms they took, in their order.
         measured: the model against the one before on the clock; None without a clock.
         seconds: spent.
+        tried: of each model that was fitted, the seconds (or MACs) that its forms save by
+            themselves, summed, and its loss.
         notes: what a user should know.
     """
 
@@ -61,12 +63,22 @@ class Approximation:
     forms: list[tuple[str, str]] = field(default_factory=list)
     measured: Measured | None = None
     seconds: float = 0.0
+    tried: list[tuple[float, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def value(self) -> float:
         """The loss as the metric has it."""
         return self.allowed.metric.from_loss(self.loss)
+
+    @property
+    def curve(self) -> list[tuple[float, float]]:
+        """Those of `tried` than which none saves more at no larger loss, the least loss first."""
+        kept: list[tuple[float, float]] = []
+        for saved, loss in sorted(self.tried, key=lambda point: (point[1], -point[0])):
+            if not kept or saved > kept[-1][0]:
+                kept.append((saved, loss))
+        return kept
 
     def as_json(self) -> dict[str, Any]:
         """The object under ``approximation`` in ``--json``; infinity is null."""
@@ -77,6 +89,11 @@ class Approximation:
             "data": self.data,
             "forms": [{"layer": layer, "form": form} for layer, form in self.forms],
             "speedup": None if self.measured is None else self.measured.ratio.ratio,
+            "curve": [
+                {"saved": saved, "value": self.allowed.metric.from_loss(loss)}
+                for saved, loss in self.curve
+                if isfinite(loss)
+            ],
             "seconds": round(self.seconds, 3),
             "notes": self.notes,
         }
@@ -151,6 +168,7 @@ class BudgetApproximator:
             self._times,
             lambda share: budget.left(share) > 0,
             self._say,
+            self._record,
         )
         found = search.run(original, self._allowed.limit)
         best = self._fastest(original, found)
@@ -174,6 +192,10 @@ class BudgetApproximator:
         layers = sum(is_layer(op) for op in original.ops())
         count = int(SWEEP * self._seconds / max(0.5 * layers * seconds, 1e-9))
         return spread(self._fit, max(count, FEWEST))
+
+    def _record(self, found: Found) -> None:
+        if found.model.applied:
+            self.approximation.tried.append((found.saved, found.loss))
 
     def _judges(self, original: Graph) -> Strictest:
         """Judges models during the search.

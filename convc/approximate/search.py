@@ -58,6 +58,7 @@ class Search:
         times: seconds of the ops of a graph; empty: MACs count.
         has_time: whether to go on.
         say: told what is being done.
+        on_found: told of each model that was fitted.
     """
 
     forms: Forms
@@ -67,6 +68,7 @@ class Search:
     times: Callable[[Graph], Mapping[Op, float]]
     has_time: Callable[[float], bool]
     say: Callable[[str], None]
+    on_found: Callable[[Found], None]
 
     def run(self, original: Graph, limit: float) -> list[Found]:
         """Candidates within ``limit``, one for each of `SHARES`; empty where nothing saves time."""
@@ -145,7 +147,9 @@ class Search:
 
     def _made(self, start: Found, sweep: Sweep, saved: float, *, aware: bool = False) -> Found:
         model = fit(start.model, sweep, self.forms, self.observer, say=self.say, aware=aware)
-        return Found(model, saved, self.judge.loss(model.graph))
+        found = Found(model, saved, self.judge.loss(model.graph))
+        self.on_found(found)
+        return found
 
 
 def _next(budget: float, low: float, high: float, scale: float) -> float:

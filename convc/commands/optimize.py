@@ -6,12 +6,14 @@ import os
 import sys
 from argparse import Namespace
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from convc.api import Result, optimize
 from convc.approximate import parse_allowance
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
+from convc.commands.pareto import several
 from convc.console import make_console, progress, show_result, show_timing
 from convc.errors import ConvcError, ProofError, UsageError
 from convc.files import check_writable, make_folder
@@ -27,7 +29,9 @@ SUFFIX = ".convc.onnx"
 
 def run(args: Namespace) -> int:
     """``convc optimize``: rewrites models, one after the other."""
-    parse_allowance(args.max_error, args.metric)
+    allowed = parse_allowance(args.max_error, args.metric)
+    if args.pareto and allowed is None:
+        raise UsageError("--pareto: around which error? give --max-error")
     if args.verify != "off" or args.objective == "latency":
         provider(args.provider)
     pipeline = None if args.passes is None else Pipeline.parse(args.passes)
@@ -41,7 +45,11 @@ def run(args: Namespace) -> int:
     worst = DONE
     for model, target in zip(models, targets, strict=True):
         try:
-            code, document = _optimize_one(model, target, pipeline, args)
+            if args.pareto and allowed is not None:
+                one = partial(_optimize_one, pipeline=pipeline)
+                code, document = several(model, target, args, allowed, one)
+            else:
+                code, document = _optimize_one(model, target, args, pipeline)
         except ConvcError as error:
             if len(models) == 1:
                 raise
@@ -56,7 +64,7 @@ def run(args: Namespace) -> int:
 
 
 def _optimize_one(
-    model: Path, target: Path, pipeline: Pipeline | None, args: Namespace
+    model: Path, target: Path, args: Namespace, pipeline: Pipeline | None
 ) -> tuple[int, dict[str, Any]]:
     console = make_console()
     with progress(console, model.name, args.quiet) as steps:

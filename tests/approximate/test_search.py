@@ -139,6 +139,16 @@ def test_an_error_in_the_exact_passes_is_still_found(
     assert result.culprit == "simplify"
 
 
+def test_the_curve_holds_what_no_other_model_beats() -> None:
+    found = approximator(0.5)
+    found.approximate(network(), forms)
+    curve = found.approximation.curve
+    assert curve
+    assert set(curve) <= set(found.approximation.tried)
+    assert [saved for saved, _ in curve] == sorted(saved for saved, _ in curve)
+    assert [loss for _, loss in curve] == sorted(loss for _, loss in curve)
+
+
 def test_too_little_data_is_said() -> None:
     with pytest.raises(UsageError, match="too little data"):
         convc.optimize(network(), COUNTED, data=smooth(2, 1), max_error=0.1)

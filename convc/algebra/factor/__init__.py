@@ -17,6 +17,16 @@ they are the nearest in the Frobenius norm.
 
 The convs of a chain have no bias but the last, so that zero padding of each factor on its own axes
 is the padding of the whole. ``factored`` says what *exact* means for stored weights.
+
+One kernel of one channel may also be a composition of two smaller ones that are no line each:
+
+    >>> from convc.algebra.factor import decompose
+    >>> decompose(np.outer([1, 2, 1], [1, 2, 1]) + 0.0).factors[0].shape
+    (1, 3)
+    >>> corners = np.zeros((5, 5)); corners[0, 0] = corners[4, 0] = corners[0, 4] = 1.0
+    >>> found = decompose(corners)
+    >>> found.factors, round(found.distance, 3)
+    ((), 0.029)
 """
 
 from convc.algebra.factor.cp import cp_factors, cp_rank
@@ -29,6 +39,7 @@ from convc.algebra.factor.low_rank import (
     output_factors,
     output_rank,
 )
+from convc.algebra.factor.polynomial import Composition, decompose, nearest_composition
 from convc.algebra.factor.separable import (
     Terms,
     recompose_terms,
@@ -42,15 +53,18 @@ from convc.algebra.factor.tucker import tucker_factors, tucker_ranks
 from convc.algebra.factor.unfolding import smallest_rank
 
 __all__ = [
+    "Composition",
     "Factored",
     "Terms",
     "cp_factors",
     "cp_rank",
+    "decompose",
     "distances",
     "exact_bound",
     "input_errors",
     "input_factors",
     "input_rank",
+    "nearest_composition",
     "output_errors",
     "output_factors",
     "output_rank",
