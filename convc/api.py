@@ -35,8 +35,8 @@ from convc.verification import Verification
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
-    "choose(fuse-convs,merge-branches{kinds=sums},factor-kernels{kinds=terms},commute-linear,"
-    "lower-to-conv2d),"
+    "choose(fuse-convs,merge-branches{kinds=sums},factor-kernels{kinds=terms saves=3},"
+    "commute-linear,lower-to-conv2d),"
     "flush-subnormals,simplify"
 )
 """Passes that never lose, then those that must pay, then what the new weights need."""
@@ -170,13 +170,13 @@ def optimize(
     prover = partial(prove, seed=seed) if verify == "each" else None
     settings = Settings(threads=threads, provider=provider)
     watching = [Progress(say), *instruments]
-    source = source_of(model, original)
     approximator: BudgetApproximator | None = None
     if allowed is not None:
         split = samples_of(original, cases, seed)
         words = describe([*split.fit, *split.held_back], original, data, preprocess)
         approximator = BudgetApproximator(
             split, allowed, settings=settings, seconds=budget, seed=seed, say=say, data=words,
+            made_up=not cases,
             watch=remembering(settings, budget) if objective == "latency" else None,
         )  # fmt: skip
     if objective == "latency":
@@ -187,6 +187,7 @@ def optimize(
         )  # fmt: skip
         context = Context("macs", prover, tuner, approximator)
         attempt = partial(_attempt, original, pipeline, context, watching, reproducer)
+        source = source_of(model, original)
         made = optimize_by_clock(original, source, tuner, attempt, may_refuse=by_default)
     else:
         context = Context(objective, prover, approximator=approximator)
@@ -201,7 +202,8 @@ def optimize(
     if verify == "off":
         return result
     check = Verification(cases, tolerance, seed, settings, context, reproducer, say)
-    verified = check.of(Subject(source, original), graph, pipeline, made.reports, approximator)
+    first = Subject(source_of(model, original), original)
+    verified = check.of(first, graph, pipeline, made.reports, approximator)
     return replace(
         result,
         comparison=verified.comparison,

@@ -274,7 +274,7 @@ def _show_approximation(console: Console, result: Result) -> None:
         spent = f"{len(found.forms)} layers approximated, {found.seconds:.0f} s: "
         spent += f"{metric.name} {metric.show(found.value)}, allowed {found.allowed}"
         console.print(Text(f"  {spent}", style="yellow"))
-    console.print(Text(f"  {found.data}", style="dim"))
+    console.print(Text(f"  {found.data}", style="yellow" if found.made_up else "dim"))
     for note in found.notes:
         console.print(Text(f"  note: {note}"))
 

@@ -48,6 +48,7 @@ class Approximation:
     Attributes:
         allowed: what the user allows.
         data: the inputs, in a few words.
+        made_up: there were none, so convc made them up.
         loss: of the model that came out; 0 where nothing was approximated.
         forms: layers and the forms they took, in their order.
         measured: the model against the one before on the clock; None without a clock.
@@ -59,6 +60,7 @@ class Approximation:
 
     allowed: Allowance
     data: str = ""
+    made_up: bool = False
     loss: float = 0.0
     forms: list[tuple[str, str]] = field(default_factory=list)
     measured: Measured | None = None
@@ -113,6 +115,7 @@ class BudgetApproximator:
         seed: of the positions that are sampled.
         say: told what is being done.
         data: what the inputs are, in a few words.
+        made_up: whether convc made them up.
     """
 
     def __init__(
@@ -126,8 +129,9 @@ class BudgetApproximator:
         seed: int = 0,
         say: Callable[[str], None] | None = None,
         data: str = "",
+        made_up: bool = False,
     ) -> None:
-        self.approximation = Approximation(allowed, data)
+        self.approximation = Approximation(allowed, data, made_up)
         self.model: Graph | None = None
         self._fit = [case.feeds for case in split.fit]
         self._held_back = [case.feeds for case in split.held_back]
@@ -170,7 +174,14 @@ class BudgetApproximator:
             self._say,
             self._record,
         )
-        found = search.run(original, self._allowed.limit)
+        found: list[Found] = []
+        try:
+            for one in search.run(original, self._allowed.limit):
+                found.append(one)
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            self.approximation.notes.append("interrupted: the best so far")
         best = self._fastest(original, found)
         self.approximation.seconds = budget.spent
         if best is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -25,6 +27,9 @@ OVERSAMPLED = 8
 
 CHECKED = 4
 """Of so many inputs one checks what the others make."""
+
+HELD = 2**30
+"""Bytes of responses that are held for all layers together: of large models fewer positions."""
 
 AT_ONCE = 2**28
 """Bytes of responses that one run of the model hands out."""
@@ -90,7 +95,7 @@ class Observer:
     ) -> tuple[Moments, Moments]:
         """As `moments`, those of every `CHECKED`-th input apart.
 
-        What is fitted to the others can be checked on these.
+        What is fitted to the others can be checked on these; of one input both are the same.
         """
         layer = read_layer(op)
         targets = self.wanted(op, kept) if wanted is None else wanted
@@ -106,11 +111,13 @@ class Observer:
                 (data,) = run(feeds)
                 read = patches(layer, data, known.shape, known.where)
                 gathering[number % checked == 0].add(read, target)
-        try:
-            first, second = (one.moments() for one in gathering)
-        except ValueError as error:
-            raise NoMatch("the layer has no responses on too many of the inputs") from error
-        return first, second
+        found = []
+        for one in gathering:
+            with suppress(ValueError):  # a model may leave a layer out for some inputs
+                found.append(one.moments())
+        if not found:
+            raise NoMatch("the layer has no responses")
+        return found[0], found[-1]
 
     def wanted(self, op: Op, kept: Mapping[str, Array]) -> list[Array]:
         """What a layer gave in the original: (n, K) for each of the samples.
@@ -143,23 +150,32 @@ class Observer:
 
     def _sample(self) -> dict[str, list[Sampled]]:
         layers = list(layers_of(self.reference))
+        wanted = sum(_patches(layer) * layer.outputs * BYTES for layer in layers)
+        part = min(1.0, HELD / max(wanted, 1))
         found: dict[str, list[Sampled]] = {layer.op.result.name: [] for layer in layers}
         for chunk in _chunks(self.reference, layers):
             run = running(self.reference, [layer.op.result for layer in chunk], self.settings)
             for number, feeds in enumerate(self.samples):
                 for layer, array in zip(chunk, run(feeds), strict=True):
                     name = layer.op.result.name
-                    found[name].append(self._pick(layer, array, number))
+                    found[name].append(self._pick(layer, array, number, part))
         return found
 
-    def _pick(self, layer: Layer, array: Array, number: int) -> Sampled:
+    def _pick(self, layer: Layer, array: Array, number: int, part: float) -> Sampled:
         name = layer.op.result.name
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode()), number])
-        count = min(MOST, max(LEAST, OVERSAMPLED * layer.width))
-        share = -(-count // len(self.samples))
+        share = ceil(part * _patches(layer) / len(self.samples))
         every = places(layer, array.shape)
         where = np.arange(every) if every <= share else np.sort(rng.choice(every, share, False))
         return Sampled(array.shape, where, responses(layer, array, where).copy())
+
+
+BYTES = 4
+"""Of a response."""
+
+
+def _patches(layer: Layer) -> int:
+    return min(MOST, max(LEAST, OVERSAMPLED * layer.width))
 
 
 def layers_of(graph: Graph) -> Iterable[Layer]:

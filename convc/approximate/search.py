@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convc.approximate.fitting import Fitted, Sweep, fit
@@ -70,23 +70,22 @@ class Search:
     say: Callable[[str], None]
     on_found: Callable[[Found], None]
 
-    def run(self, original: Graph, limit: float) -> list[Found]:
-        """Candidates within ``limit``, one for each of `SHARES`; empty where nothing saves time."""
+    def run(self, original: Graph, limit: float) -> Iterator[Found]:
+        """Candidates within ``limit``, two at most for each of `SHARES`."""
         if limit <= self.judge.least:
-            return []
+            return
         start = Found(Fitted(original), 0.0, self.judge.least)
         places = self._priced(start.model, PRICING)
-        found: list[Found] = []
         for share in SHARES:
             first = self._sweep(start, places, share * limit)
             if first is None:
                 continue
-            found.append(first)
+            yield first
             if self.has_time(1.0) and first.loss < NEAR * limit:
                 again = self._priced(first.model, 1.0)
                 second = self._sweep(first, again, limit)
-                found += [] if second is None else [second]
-        return found
+                if second is not None:
+                    yield second
 
     def _priced(self, model: Fitted, share: float) -> list[Place]:
         return self.prices.of(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from convc.approximate.allowance import Allowance
-from convc.approximate.judging import Judge
+from convc.approximate.judging import Judge, outputs_of
 from convc.check import Comparison
 from convc.graph import Graph
 from convc.judge import Verdict
+from convc.metrics import relative_errors
 
 
 def judge_approximation(
@@ -30,6 +31,19 @@ def judge_approximation(
     comparison.bit_identical = False
     shown = allowed.metric.show(allowed.metric.from_loss(loss))
     comparison.notes.append(
-        f"{allowed.metric.name} on {len(judge.samples)} inputs held back: {shown}, "
-        f"allowed: {allowed}"
+        f"{allowed.metric.name} on {len(judge.samples)} inputs held back: {shown}"
+        f"{_both(judge, graph, allowed)}, allowed: {allowed}"
     )
+
+
+def _both(judge: Judge, graph: Graph, allowed: Allowance) -> str:
+    """The two relative errors of which the larger counts, of the worst output."""
+    if allowed.metric.unit != "relative":
+        return ""
+    given = outputs_of(graph, judge.samples, judge.settings)
+    name, worst = max(
+        relative_errors(judge.wanted, given).items(), key=lambda entry: entry[1].worst
+    )
+    if worst.centred is None:
+        return ""
+    return f" ({name}: {worst.plain:.2%} of it, {worst.centred:.2%} of what varies of it)"

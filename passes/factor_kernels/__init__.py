@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from convc.forms import Form
@@ -91,6 +92,7 @@ class FactorKernels(Pass):
         rank: the rank of near chains; 0: the smallest that keeps the error.
         block: smallest ranks are rounded up to a multiple of it, where that is below full rank, and
             those of fitted forms to the nearest.
+        saves: how many times fewer MACs an exact chain has at the least.
     """
 
     name: ClassVar[str] = "factor-kernels"
@@ -98,6 +100,7 @@ class FactorKernels(Pass):
     max_error: float = 0.0
     rank: int = 0
     block: int = 16
+    saves: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_error < 1:
@@ -106,10 +109,13 @@ class FactorKernels(Pass):
             raise ValueError(f"rank {self.rank} is negative")
         if self.block < 1:
             raise ValueError(f"block {self.block} is not positive")
+        if not self.saves >= 1:
+            raise ValueError(f"saves {self.saves:g} is below 1")
 
     def rules(self) -> Sequence[Rule]:
         """One rule for each kind, and one for each that may be approximate."""
-        found = [rule(factor_exactly, "Conv", kind=kind) for kind in self.kinds]
+        exact = partial(rule, factor_exactly, "Conv", saves=self.saves)
+        found = [exact(kind=kind) for kind in self.kinds]
         if self.max_error > 0:
             budget = Budget(self.max_error, self.rank, self.block)
             near = (kind for kind in self.kinds if kind in weights.FINDERS)

@@ -25,7 +25,7 @@ from convc.algebra.factor.unfolding import two_kernels
 from convc.graph import Graph
 from convc.ir import Array, Op
 from convc.rewrite import Exactness, NoMatch, Rewrite
-from passes._chains import storable
+from passes._chains import operand, storable
 from passes.factor_kernels.bound import bound
 from passes.factor_kernels.chain import Chain, Outline, rewrite
 from passes.factor_kernels.compositions import factor_composed
@@ -33,18 +33,29 @@ from passes.factor_kernels.layer import Layer, read
 from passes.factor_kernels.outlines import by_axes, separated, splits, summed, through_core
 from passes.factor_kernels.ranks import rank_up_to
 
+ONE_CHANNEL = ("terms", "composed")
+"""Kinds that are about filters of one channel only."""
 LOST = 16
 """Unit roundoffs, of a filter's norm, that the rounding of the factors may cost it."""
 NOISE = 2.0**-50
 """Weights below this part of their filter's largest are what rounding left of a zero."""
 
 
-def factor_exactly(graph: Graph, op: Op, kind: str) -> Rewrite:
-    """A Conv as a chain of smaller ones that is the same but for the rounding of its weights."""
+def factor_exactly(graph: Graph, op: Op, kind: str, saves: float = 1.0) -> Rewrite:
+    """A Conv as a chain of smaller ones that is the same but for the rounding of its weights.
+
+    It has ``saves`` times fewer MACs or less.
+    """
+    shape = operand(op, 1).shape
+    if kind in ONE_CHANNEL and shape is not None and len(shape) > 1 and shape[1] != 1:
+        raise NoMatch  # without a look at the weights, of which there may be many
     layer = read(graph, op)
     if not layer.kernel.any():
         raise NoMatch("the weights are zero")
     chain = _without_noise(FINDERS[kind](layer))
+    shapes = tuple(kernel.shape for kernel in chain.kernels)
+    if saves * Outline(shapes, chain.geometries).macs(layer.size) > layer.macs:
+        raise NoMatch(f"the factors have not {saves:g} times fewer MACs")
     require_precise(layer, chain)
     note = f"{layer.label} → {chain.text()}"
     moved = bound(layer, chain.kernel())

@@ -213,3 +213,14 @@ def test_a_rank_is_above_only_if_it_is() -> None:
 def test_options_out_of_range(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Pipeline.parse(f"factor-kernels{{{text}}}")
+
+
+def test_a_chain_may_have_to_save_more() -> None:
+    graph = conv(rank_one(5))
+    (rule,) = FactorKernels(kinds=("terms",), saves=3.0).rules()
+    op = next(op for op in graph.ops() if op.kind == "Conv")
+    with pytest.raises(NoMatch, match="the factors have not 3 times fewer MACs"):
+        rule.function(graph, op)
+    assert FactorKernels(kinds=("terms",), saves=2.0).run(graph).applied == 1
+    with pytest.raises(ValueError, match=r"saves 0.5 is below 1"):
+        FactorKernels(saves=0.5)
