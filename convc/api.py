@@ -35,7 +35,7 @@ from convc.verification import Verification
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
-    "choose(fuse-convs,merge-branches{kinds=sums},factor-kernels{kinds=terms saves=3},"
+    "choose(fuse-convs,merge-branches{kinds=sums},factor-kernels{kinds=terms saves=3.0},"
     "commute-linear,lower-to-conv2d),"
     "flush-subnormals,simplify"
 )
