@@ -157,6 +157,15 @@ class BudgetApproximator:
             _become(graph, made)
         return stats
 
+    def give_up(self) -> None:
+        """The result is not the approximated model after all: says so where there was one."""
+        if self.model is None:
+            return
+        self.model = None
+        found = self.approximation
+        found.forms, found.loss, found.measured = [], 0.0, None
+        found.notes.append("the approximated model was not clearly faster in the end")
+
     def _search(self, graph: Graph, forms: Forms) -> tuple[Graph, Stats]:
         budget = Budget(self._seconds)
         original = graph.clone()

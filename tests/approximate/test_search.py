@@ -149,6 +149,16 @@ def test_the_curve_holds_what_no_other_model_beats() -> None:
     assert [loss for _, loss in curve] == sorted(loss for _, loss in curve)
 
 
+def test_an_approximation_that_is_refused_is_not_claimed() -> None:
+    found = approximator(0.5)
+    found.approximate(network(), forms)
+    assert found.approximation.forms
+    found.give_up()
+    found.give_up()
+    assert (found.approximation.forms, found.approximation.loss, found.model) == ([], 0.0, None)
+    assert found.approximation.notes == ["the approximated model was not clearly faster in the end"]
+
+
 def test_too_little_data_is_said() -> None:
     with pytest.raises(UsageError, match="too little data"):
         convc.optimize(network(), COUNTED, data=smooth(2, 1), max_error=0.1)
