@@ -37,6 +37,9 @@ ON = 4
 SWEEP, FEWEST = 0.1, 6
 """Part of the time that the runs of one sweep may take, and inputs that it is made on at least."""
 
+WORTHWHILE = 1.05
+"""How much faster a model must be, at the lower end of the interval, to be worth any error."""
+
 WHOLE = 3.0
 """Seconds given to the comparison of two whole models."""
 
@@ -244,7 +247,7 @@ class BudgetApproximator:
         return {} if self._watch is None else self._watch.ops(graph, self._fit[0])
 
     def _fastest(self, original: Graph, found: Sequence[Found]) -> Found | None:
-        """The fastest of the models, on the clock; None where none is faster than the original."""
+        """The fastest of the models, on the clock; None where none is worth an error."""
         if self._watch is None:
             return max(found, key=lambda one: one.saved, default=None)
         best: Found | None = None
@@ -255,7 +258,7 @@ class BudgetApproximator:
             measured = self._watch.whole(before, after, WHOLE)
             after.rest()
             known = self.approximation.measured
-            if measured is None or not measured.faster:
+            if measured is None or measured.ratio.low < WORTHWHILE:
                 continue
             if known is None or measured.ratio.ratio > known.ratio.ratio:
                 best, self.approximation.measured = one, measured
