@@ -19,6 +19,7 @@ from tests.conftest import sample_models
 SIZES = {
     "sesr_m5_x2": {"height": 24, "width": 17},
     "filter_log": {"height": 24, "width": 17},
+    "chain_expand_project_dynamic": {"height": 24, "width": 17},
     "gaussian_chain_11": {"height": 24, "width": 17},
     "gaussian_chain_15": {"height": 24, "width": 17},
     "gaussian_chain_edges": {"height": 24, "width": 17},
