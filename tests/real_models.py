@@ -35,7 +35,7 @@ def cut_down(path: Path, folder: Path, size: int | None = None) -> Path:
     """The model itself, or a copy in ``folder`` with smaller fixed sizes (see `FIXED_SIZES`)."""
     sides = next((s for name, s in FIXED_SIZES.items() if path.name.startswith(name)), (0, 0))
     fixed, wanted = sides[0], size or sides[1]
-    if fixed == wanted:
+    if not fixed or fixed == wanted:
         return path
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):
