@@ -25,13 +25,13 @@ from convc.instruments import Progress, passes_of
 from convc.judge import Verdict
 from convc.latency import Made, optimize_by_clock, signed
 from convc.model_files import TEXT, load, read_text
-from convc.pipeline import Approximate, Choose, Context, Instrument, PassError, PassReport, Pipeline
+from convc.pipeline import Choose, Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
 from convc.reading import check_opset, read_runnable, source_of
 from convc.runtime import Settings
 from convc.samples.describe import describe
 from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning, remembering
-from convc.verification import Verification
+from convc.verification import Verification, after_approximation
 
 DEFAULT_PIPELINE = (
     "simplify,fold-affine{border=decline copy-shared=false},prune-dead-channels,"
@@ -193,7 +193,7 @@ def optimize(
         context = Context(objective, prover, approximator=approximator)
         made = Made(*_attempt(original, pipeline, context, watching, reproducer))
     graph = made.graph
-    if approximator is not None and not _approximated(pipeline, made.reports):
+    if approximator is not None and not after_approximation(pipeline, made.reports):
         approximator.give_up()
     before = summarise(_sized(original))
     result = Result(
@@ -241,11 +241,6 @@ def verify(
         Subject(source_of(model, graph), graph) for model, graph in ((a, original), (b, other))
     )
     return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
-
-
-def _approximated(pipeline: Pipeline, reports: Sequence[PassReport]) -> bool:
-    pairs = zip(pipeline.passes, reports, strict=True)
-    return any(isinstance(item, Approximate) and report.stats.applied for item, report in pairs)
 
 
 def default_pipeline(objective: Objective, *, approximate: bool = False) -> str:

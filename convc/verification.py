@@ -68,7 +68,7 @@ class Verification:
         """
         self.say("verifying")
         start, rest = original, pipeline
-        after = _approximated(pipeline, reports)
+        after = after_approximation(pipeline, reports)
         if after and approximator is not None and approximator.model is not None:
             start = Subject(serialised(approximator.model), approximator.model)
             rest = Pipeline(pipeline.passes[after:])
@@ -99,7 +99,7 @@ class Verification:
         return Verified(comparison, str(rest.passes[guilty]), saved)
 
 
-def _approximated(pipeline: Pipeline, reports: Sequence[PassReport]) -> int:
+def after_approximation(pipeline: Pipeline, reports: Sequence[PassReport]) -> int:
     """Where the exact passes begin behind an approximation; 0 where none is part of the result."""
     pairs = enumerate(zip(pipeline.passes, reports, strict=True))
     return max(
