@@ -120,6 +120,15 @@ def test_optimize_says_what_it_gave_up() -> None:
     assert found.data == "12 samples of 1×3×10×10"
 
 
+def test_a_named_pass_is_held_to_the_error_allowed() -> None:
+    named = "factor-kernels{max-error=0.6}"
+    refused = convc.optimize(network(), named, data=smooth(12, 1), max_error=0.01)
+    assert refused.verdict is Verdict.DIFFERENT
+    assert refused.culprit.startswith("factor-kernels")
+    taken = convc.optimize(network(), named, data=smooth(12, 1), max_error=0.99)
+    assert taken.verdict is Verdict.WITHIN_BUDGET
+
+
 def test_an_error_in_the_exact_passes_is_still_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
