@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import count, islice
 from math import prod
 from typing import Any
 
@@ -26,6 +27,7 @@ from convc.ir import (
     Type,
     Value,
 )
+from convc.places import Places
 
 _EMPTY: dict[str, Any] = {}
 
@@ -50,13 +52,25 @@ class Graph:
 
     def __init__(self, header: Header | None = None, sizes: Mapping[str, int] | None = None):
         self.header = header or Header()
-        self.sizes: dict[str, int] = dict(sizes or {})
+        self.sizes: MutableMapping[str, int] = dict(sizes or {})
         self.version = 0
         self._digraph = _Plain()
+        self._places = Places()
         self._inputs: list[Op] = []
         self._order: tuple[int, tuple[Op, ...]] = (-1, ())
         self._dims = count()
         self.output = self.add(OUTPUT, (), {"names": (), "types": ()}, types=())
+
+    @classmethod
+    def beside(cls, graph: Graph) -> Graph:
+        """An empty graph for what may replace a part of ``graph``.
+
+        It sees the sizes of ``graph`` and adds its own to none but itself. They are not copied:
+        there may be as many as there are ops.
+        """
+        part = cls(graph.header)
+        part.sizes = ChainMap({}, graph.sizes)
+        return part
 
     def __len__(self) -> int:
         return len(self._digraph)
@@ -172,10 +186,11 @@ class Graph:
         old = op.operands[index]
         if old is value:
             return
+        self._places.change(op, index, value)
         operands = list(op.operands)
         operands[index] = value
         op.operands = tuple(operands)
-        if old is not None and all(v is None or v.op is not old.op for v in op.operands):
+        if old is not None and not self._places.uses_any(op, old.op):
             self._digraph.remove_edge(old.op, op)
         if value is not None:
             self._digraph.add_edge(value.op, op)
@@ -191,6 +206,7 @@ class Graph:
             raise InvalidGraphError(f"{op!r} is still used by {users[0]!r}")
         if op.kind == INPUT and not op.domain:
             self._inputs.remove(op)
+        self._places.forget(op)
         self._digraph.remove_node(op)
         self.version += 1
 
@@ -243,18 +259,36 @@ class Graph:
             raise InvalidGraphError(f"{len(values)} outputs but {len(names)} names")
         attributes = {"names": tuple(names), "types": tuple(types)}
         output = self.add(OUTPUT, values, attributes, types=())
+        self._places.forget(self.output)
         self._digraph.remove_node(self.output)
         self.output = output
 
     def uses(self, value: Value) -> list[tuple[Op, int]]:
         """Who uses ``value`` and at which operand; a copy, so the graph may change meanwhile."""
         self._require(value)
-        return [
-            (user, i)
-            for user in self._digraph.successors(value.op)
-            for i, operand in enumerate(user.operands)
-            if operand is value
-        ]
+        return list(self._iter_uses(value))
+
+    def only_use(self, value: Value) -> tuple[Op, int] | None:
+        """Who uses ``value``, and at which operand, where that is one use alone."""
+        self._require(value)
+        found = list(islice(self._iter_uses(value), 2))
+        return found[0] if len(found) == 1 else None
+
+    def is_used(self, value: Value) -> bool:
+        """Whether anybody uses ``value``."""
+        self._require(value)
+        return next(self._iter_uses(value), None) is not None
+
+    def is_shared(self, value: Value) -> bool:
+        """Whether ``value`` is used more than once."""
+        self._require(value)
+        return len(list(islice(self._iter_uses(value), 2))) > 1
+
+    def _iter_uses(self, value: Value) -> Iterator[tuple[Op, int]]:
+        """As `uses`, one by one: a value may have as many users as there are ops."""
+        for user in self._digraph.adj[value.op]:
+            for place in self._places.of(value, user):
+                yield user, place
 
     def iter_users(self, op: Op) -> Iterator[Op]:
         """As `users`, one by one; the graph must not change meanwhile."""
@@ -372,7 +406,8 @@ class Graph:
         Constants kept in float64 until proved are cast here, once, to the dtype of their type.
         """
         copies = dict(zip(part.inputs, operands, strict=True))
-        self.sizes.update({k: v for k, v in part.sizes.items() if k not in self.sizes})
+        new = part.sizes.maps[0] if isinstance(part.sizes, ChainMap) else part.sizes
+        self.sizes.update({k: v for k, v in new.items() if k not in self.sizes})
         for op in part.ops():
             if op.is_boundary:
                 continue

@@ -125,7 +125,7 @@ def _is_copy(graph: Graph, value: Value) -> bool:
         case "Cast":
             return value.dtype is not None and value.dtype == operand(op).dtype
         case "Dropout":
-            return _is_inference(graph, op) and not any(graph.uses(v) for v in op.results[1:])
+            return _is_inference(graph, op) and not any(graph.is_used(v) for v in op.results[1:])
         case "Reshape" | "Flatten":
             shape = value.shape
             return shape is not None and None not in shape and shape == operand(op).shape

@@ -88,7 +88,9 @@ def read_dense(op: Op) -> Dense:
     if bias is not None:
         bias = _factor(op, "beta") * bias
     transposed = bool(op.attributes.get("transA"))
-    return Dense(op, data, weight, _factor(op, "alpha") * matrix, bias, transposed)
+    alpha = _factor(op, "alpha")
+    # The matrix may be the largest weight of all: a second copy in float64 is not made lightly.
+    return Dense(op, data, weight, matrix if alpha == 1 else alpha * matrix, bias, transposed)
 
 
 def _after_conv(graph: Graph, op: Op, path: list[Value]) -> Rewrite:

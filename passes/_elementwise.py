@@ -58,31 +58,37 @@ def read(graph: Graph, op: Op) -> Elementwise:
 
 def next_link(graph: Graph, value: Value) -> Elementwise | None:
     """The scale or shift that is all that ``value`` goes into, None where there is none."""
-    uses = graph.uses(value)
-    if len(uses) != 1:
+    use = graph.only_use(value)
+    if use is None:
         return None
     try:
-        return read(graph, uses[0][0])
+        return read(graph, use[0])
     except NoMatch:
         return None
 
 
-def following(graph: Graph, value: Value) -> list[Elementwise]:
-    """The chain of scales and shifts that is all that ``value`` goes into, in order."""
+def following(graph: Graph, value: Value, most: int) -> list[Elementwise]:
+    """The chain of scales and shifts that is all that ``value`` goes into, in order.
+
+    Of a longer one the first ``most``: it may be as long as the graph is large.
+    """
     chain: list[Elementwise] = []
     link = next_link(graph, value)
-    while link is not None:
+    while link is not None and len(chain) < most:
         chain.append(link)
         link = next_link(graph, link.op.result)
     return chain
 
 
-def preceding(graph: Graph, last: Elementwise) -> list[Elementwise]:
-    """The chain that ends with ``last``, in order; what is between has no other users."""
+def preceding(graph: Graph, last: Elementwise, most: int) -> list[Elementwise]:
+    """The chain that ends with ``last``, in order; what is between has no other users.
+
+    Of a longer one the last ``most``.
+    """
     chain = [last]
-    while True:
+    while len(chain) < most:
         data = chain[-1].data
-        if len(graph.uses(data)) != 1:
+        if graph.only_use(data) is None:
             break
         try:
             chain.append(read(graph, data.op))
@@ -153,7 +159,7 @@ def _read_norm(graph: Graph, op: Op) -> Elementwise:
     # Before opset 7 a flag says so; before 14 the mode is told by the number of outputs.
     if op.attributes.get("training_mode") or (opset < 7 and op.attributes.get("is_test") != 1):
         raise NoMatch("the BatchNormalization is in training form")
-    if any(graph.uses(result) for result in op.results[1:]):
+    if any(graph.is_used(result) for result in op.results[1:]):
         raise NoMatch("the BatchNormalization's statistics are used: it is in training form")
     data, values = op.operand(0), [op.operand(i) for i in range(1, 5)]
     arrays = [value.array for value in values if value is not None and value.array is not None]

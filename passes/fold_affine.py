@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -25,6 +26,10 @@ Border = Literal["map", "decline"]
 
 LONGEST = 64
 """Links of a chain that are tried together; of a longer one the rest goes in another rewrite."""
+USERS = 64
+"""Users of a chain that are looked at before each of them takes it in: to look at all of them each
+time takes the square of their number. Where a later one needs the chain, it stays: nothing is lost.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class FoldAffine(Pass):
 
     1. ``s`` and ``t`` are one value per input channel.
     2. The chain's result goes into linear ops only: with another user it would have to stay, and
-       nothing would be saved. Each of several linear ops takes its own copy of the chain.
+       nothing would be saved. Each of several linear ops takes its own copy of the chain. (Of
+       very many users the first are looked at.)
     3. A conv pads the *shifted* input with zeros. So with ``t ≠ 0``, and where an output sees
        padding (every ConvTranspose with a stride has such), ``W∗t`` depends on the position: it
        becomes a constant map (1, K, *size), added after the conv. That needs the size, and the
@@ -96,10 +102,10 @@ def fold_after(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
     if before.domain or before.kind not in linears.KINDS:
         raise NoMatch(_alone(graph, first))
     linear = linears.read(before)
-    if len(graph.uses(first.data)) > 1:
+    if graph.is_shared(first.data):
         raise NoMatch(f"the result of the {linear.kind} has other users or is a graph output")
     _require_own_weights(graph, linear, options)
-    chain = [first, *elementwise.following(graph, op.result)][:LONGEST]
+    chain = [first, *elementwise.following(graph, op.result, LONGEST - 1)]
     decline = NoMatch("")
     for end in range(len(chain), 0, -1):
         try:
@@ -141,11 +147,11 @@ def fold_before(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
         raise NoMatch("")
     linear = linears.read(op)
     last = _read_quietly(graph, linear.data.op)
-    users = [user for user, _ in graph.uses(linear.data)]
+    users = islice(graph.iter_users(linear.data.op), USERS)
     if any(user.domain or user.kind not in linears.KINDS for user in users):
         raise NoMatch(f"the {last.op.kind} before the {linear.kind} has users that need it")
     _require_own_weights(graph, linear, options)
-    chain = elementwise.preceding(graph, last)[-LONGEST:]
+    chain = elementwise.preceding(graph, last, LONGEST)
     decline = NoMatch("")
     for start in range(len(chain)):
         try:
@@ -213,7 +219,7 @@ def _border_map(linear: Linear, shifts: Array, geometry: Geometry, options: Fold
 
 def _require_gain(graph: Graph, linear: Linear, chain: Sequence[Elementwise]) -> None:
     """Declines an Add behind the op where no op is saved for it."""
-    if len(graph.uses(linear.data)) > 1:
+    if graph.is_shared(linear.data):
         raise NoMatch(
             f"the shift before the {linear.kind} would stay as an Add, and its op for other users"
         )
@@ -241,7 +247,7 @@ def _folded(  # noqa: PLR0917  # the parts of one formula
     value = linears.rebuild(build, linear, data, weights=weights, bias=bias)
     if rest.any():
         value = elementwise.emit_op(build, "Add", value, rest, like=result, dtype=dtype)
-    shared = ", a copy of shared weights" if len(graph.uses(linear.weight)) > 1 else ""
+    shared = ", a copy of shared weights" if graph.is_shared(linear.weight) else ""
     left = ", an Add left" if rest.any() else ""
     note = f"{elementwise.mentions(chain)} {side} {linear.kind} folded{left}{shared}"
     return build.rewrite({result: value}, note=note)
@@ -252,7 +258,7 @@ def merge(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
     last = _read_quietly(graph, op)
     if elementwise.next_link(graph, op.result) is not None:
         raise NoMatch("")
-    chain = elementwise.preceding(graph, last)
+    chain = elementwise.preceding(graph, last, LONGEST)
     if len(chain) < 2 or any(_folds(graph, user, options) for user, _ in graph.uses(op.result)):
         raise NoMatch("")
     affine = elementwise.composed(chain)
@@ -270,7 +276,7 @@ def merge(graph: Graph, op: Op, options: FoldAffine) -> Rewrite:
 
 
 def _require_own_weights(graph: Graph, linear: Linear, options: FoldAffine) -> None:
-    if not options.copy_shared and len(graph.uses(linear.weight)) > 1:
+    if not options.copy_shared and graph.is_shared(linear.weight):
         raise NoMatch(f"the weights of the {linear.kind} are shared; a copy would grow the model")
 
 

@@ -50,7 +50,7 @@ def resolve_shapes(graph: Graph) -> list[Unresolved]:
     unresolved: list[Unresolved] = []
     for value in unknown:
         reason = _refine(graph, value, facts[value], is_open=is_open)
-        if reason and (value.name or graph.uses(value)):
+        if reason and (value.name or graph.is_used(value)):
             unresolved.append(Unresolved(value.op, value, reason))
     return unresolved
 

@@ -40,7 +40,7 @@ def traffic(graph: Graph, op: Op) -> tuple[int, int] | None:
         return 0, 0
     rule = TRAFFIC.get(op.kind)
     read = _total(graph, op.operands) if rule is None else rule(graph, op)
-    written = _total(graph, (v for v in op.results if v.name or graph.uses(v)))
+    written = _total(graph, (v for v in op.results if v.name or graph.is_used(v)))
     return None if read is None or written is None else (read, written)
 
 
@@ -106,7 +106,7 @@ def _resize(graph: Graph, op: Op) -> int | None:
 def _pad(graph: Graph, op: Op) -> int | None:
     """All but what negative pads crop; all where it is not known what they crop."""
     shape, pads = shape_of(graph, op), constant_ints(op, 1, "pads")
-    if shape is None or pads is None or op.operand(3) is not None:
+    if shape is None or pads is None or op.operand(3) is not None or len(pads) != 2 * len(shape):
         return _total(graph, op.operands)
     ends = zip(shape, pads[: len(shape)], pads[len(shape) :], strict=True)
     return _partly(graph, op, prod(max(0, n + min(0, b) + min(0, e)) for n, b, e in ends))

@@ -141,7 +141,7 @@ def _pick(rebuilt: Rebuilt, link: Link) -> None:
     plan, build = rebuilt.plan, rebuilt.build
     data = rebuilt.of(link.sources[0])
     left = plan.stays(link.sources[0])
-    used = [i for i, v in enumerate(link.results) if rebuilt.graph.uses(v)]
+    used = [i for i, v in enumerate(link.results) if rebuilt.graph.is_used(v)]
     for i in used:
         result, pick = link.results[i], link.picks[i]
         places = np.searchsorted(left, pick[plan.stays(result)])

@@ -150,7 +150,7 @@ def _lined_up(dims: Sequence[Dim], rank: int) -> tuple[Dim, ...]:
 
 
 def _norm(graph: Graph, op: Op, source: Value) -> Link | None:
-    if op.attributes.get("training_mode") or any(graph.uses(v) for v in op.results[1:]):
+    if op.attributes.get("training_mode") or any(graph.is_used(v) for v in op.results[1:]):
         return None
     if graph.header.opset < 9 and not op.attributes.get("spatial", 1):
         return None

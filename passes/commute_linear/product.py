@@ -40,9 +40,9 @@ def absorb_transpose(graph: Graph, op: Op) -> Rewrite:
     array, source = weight.array, operand(between.op)
     if array is None or array.ndim != 2 or op.attributes.get("transA"):
         raise NoMatch("the weights behind the flattened Transpose are not constant")
-    if any(len(graph.uses(value)) > 1 for value in (between, data)):
+    if any(graph.is_shared(value) for value in (between, data)):
         raise NoMatch("the flattened Transpose has other users")
-    if len(graph.uses(weight)) > 1:
+    if graph.is_shared(weight):
         raise NoMatch("the weights behind the flattened Transpose are shared")
     joined = _joined(between, data, order)
     assert data.shape is not None

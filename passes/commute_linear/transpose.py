@@ -122,7 +122,7 @@ def drop_transpose(graph: Graph, op: Op) -> Rewrite:
     order, source = order_of(data.op), data.op.operand(0)
     if order is None or source is None or source.shape is None or data.shape is None:
         raise NoMatch("")
-    if not keeps_order(source.shape, inverse(order)) or len(graph.uses(data)) > 1:
+    if not keeps_order(source.shape, inverse(order)) or graph.is_shared(data):
         raise NoMatch("")
     sizes = [int(size) for size in target.array.reshape(-1)]
     copied = [axis for axis, size in enumerate(sizes) if size == 0]

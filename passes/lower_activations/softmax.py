@@ -69,7 +69,7 @@ def _order_before(graph: Graph, data: Value, rank: int) -> tuple[int, ...]:
     """The permutation of the Transpose that makes ``data``."""
     if data.op.kind != "Transpose" or data.op.domain:
         raise NoMatch("the Softmax is over the last axis")
-    if len(graph.uses(data)) > 1:
+    if graph.is_shared(data):
         raise NoMatch("the Transpose before the Softmax has other users")
     return ints(data.op, "perm", range(rank)[::-1])
 

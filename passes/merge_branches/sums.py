@@ -169,12 +169,10 @@ def read_terms(graph: Graph, op: Op) -> list[Term]:
 
 def root_of(graph: Graph, value: Value) -> Op | None:
     """The last op of the sum that takes ``value`` in as its only user, None where there is none."""
-    uses = graph.uses(value)
-    if len(uses) != 1 or not _is_sum(uses[0][0]):
-        return None
-    op = uses[0][0]
-    while _is_inner(graph, op.result):
-        op = graph.uses(op.result)[0][0]
+    op = _sum_of(graph, value)
+    outer = op
+    while outer is not None:
+        op, outer = outer, _sum_of(graph, outer.result)
     return op
 
 
@@ -184,8 +182,13 @@ def _is_sum(op: Op) -> bool:
 
 
 def _is_inner(graph: Graph, value: Value) -> bool:
-    uses = graph.uses(value)
-    return len(uses) == 1 and _is_sum(uses[0][0])
+    return _sum_of(graph, value) is not None
+
+
+def _sum_of(graph: Graph, value: Value) -> Op | None:
+    """The sum that alone uses ``value``."""
+    use = graph.only_use(value)
+    return use[0] if use is not None and _is_sum(use[0]) else None
 
 
 def _read(graph: Graph, term: Term, reach: Reach) -> Part | None:

@@ -119,5 +119,5 @@ def _picks_badly(graph: Graph, link: Link) -> bool:
         if other is None or other.form != "pick":
             return False
         results = zip(other.results, other.picks, strict=True)
-        picked += [pick for result, pick in results if graph.uses(result)]
+        picked += [pick for result, pick in results if graph.is_used(result)]
     return bool(picked) and len(np.unique(np.concatenate(picked))) < (channels(source) or 0)

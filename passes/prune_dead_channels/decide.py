@@ -90,7 +90,7 @@ def _grow(graph: Graph, region: Region, flow: Flow, needs: _Needs, block: int) -
             _balance(region, flow, needs, link)
     ends = (value for link in region.links for value in (*link.sources, *link.results))
     for value in dict.fromkeys(ends):
-        if value in region.values and graph.uses(value):
+        if value in region.values and graph.is_used(value):
             _keep_some(needs, flow.at[value].labels, 1, "it is the last one")
 
 

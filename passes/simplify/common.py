@@ -49,7 +49,7 @@ def forward(
     graph: Graph, op: Op, value: Value, note: str = "", frontier: Sequence[Value] | None = None
 ) -> Rewrite:
     """The proposal that ``value`` stands for the first result of ``op``."""
-    if any(graph.uses(result) for result in op.results[1:]):
+    if any(graph.is_used(result) for result in op.results[1:]):
         raise NoMatch(f"{op.kind}: a further result is used")
     built = Replacement(graph)
     results = {op.result: built.take(value)}
@@ -89,5 +89,5 @@ def remake(
         metadata=op.metadata,
     )
     pairs = zip(op.results, made.results, strict=True)
-    results = {old: new for old, new in pairs if not old.index or graph.uses(old)}
+    results = {old: new for old, new in pairs if not old.index or graph.is_used(old)}
     return built.rewrite(results, frontier=frontier, note=note)

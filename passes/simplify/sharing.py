@@ -19,6 +19,7 @@ import numpy as np
 from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Op, Opaque
+from convc.memory import give_back
 from convc.rewrite import NoMatch, Prove, Replacement, Rewrite, Stats
 from passes.simplify.common import fed
 
@@ -61,6 +62,7 @@ def _share_alike(graph: Graph, ops: list[Op], stats: Stats) -> None:
     for op in ops:
         assert op.array is not None
         keeper = keepers.setdefault(_digest(op.array), op)
+        give_back(op.array)
         if keeper is op:
             continue
         graph.replace_uses(op.result, keeper.result)
@@ -108,7 +110,7 @@ def shared(graph: Graph, op: Op, keeper: Op) -> Rewrite:
     """The proposal that the results of ``keeper`` stand for those of ``op``."""
     built = Replacement(graph)
     pairs = zip(op.results, keeper.results, strict=True)
-    results = {old: built.take(new) for old, new in pairs if graph.uses(old)}
+    results = {old: built.take(new) for old, new in pairs if graph.is_used(old)}
     if not results:
         raise NoMatch
     return built.rewrite(results, frontier=fed(op), note=f"equal {op.kind}: shared")
