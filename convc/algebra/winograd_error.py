@@ -50,6 +50,12 @@ layer at once, with confidence p where the model holds,
     max|ŷ − y| / max|y| ≤ λ·u·√(v·max_ok ⟨Q_o, Γ_k⟩ / mean_k tr Γ_k),
 
 with ``λ = √(2·ln(2·outputs/(1 − p)))``.
+
+That takes the sums s at their expected size. Where the data make them large, so are their errors:
+strictly, the tail is that of a product of two Gaussians, ``ln(2·outputs/(1 − p))`` in place of λ
+(`convc.rounding.tail`), two to three times as long. What runtimes do not round of what is counted
+here (a fused product, a sum begun anew every hundred terms) has been more than that on every layer
+tried; for a bound that does not rely on it see `convc.rounding`.
 """
 
 from __future__ import annotations
