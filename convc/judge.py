@@ -19,6 +19,15 @@ FLOOR_ULPS = 16.0
 """Errors below this many units in the last place of an output's scale are rounding whatever the
 original's were: a short sum may happen to be exact."""
 
+CLEAR = 64.0
+"""How many times the original's own rounding error is no rounding at all, in whatever order: tiles
+of Toom–Cook amplify it by 3 to 20."""
+
+OWN_SCALE = 100.0
+"""How many tolerances of its own size a channel may be off by, if that is clearly no rounding.
+Scores beside box coordinates are a thousandth of the output's largest magnitude: a tolerance
+relative to that alone would pass scores that are wrong by a tenth."""
+
 ENOUGH = 32
 """Values a channel needs for its root-mean-square error to mean something on its own."""
 
@@ -138,7 +147,7 @@ def _judge_numbers(
     own, error = float(np.abs(a - truth).max()), float(np.abs(b - truth).max())
     figures = (apart, apart / scale, own / scale, error / scale)
     for axis in _channel_axes(truth):
-        lost = _lost_channel(arrays, axis)
+        lost = _lost_channel(arrays, axis, floor * scale, tolerance)
         if lost is not None:
             why = f"index {lost} of axis {axis} is not the original's"
             return Finding(Verdict.DIFFERENT, *figures, why)
@@ -185,11 +194,17 @@ def _channels_equal(arrays: Triple, floor: float) -> bool:
     return bool((error <= np.maximum(FACTOR * own, floor * size)).all())
 
 
-def _lost_channel(arrays: Triple, axis: int) -> int | None:
-    """A channel that is wrong by half its own size, however small beside the other channels."""
+def _lost_channel(arrays: Triple, axis: int, rounding: float, tolerance: float) -> int | None:
+    """A channel that is wrong by half its own size, however small beside the other channels.
+
+    Or by less, down to `OWN_SCALE` tolerances, where that is clearly no rounding: neither by the
+    original's own errors there, nor beside the largest values, which it may be computed with.
+    """
     a, b, truth = arrays
     own, error, size = _rms(a - truth, axis), _rms(b - truth, axis), _rms(truth, axis)
     lost = (error > 0.5 * size) & (error > FACTOR * own) & (size > 1e-10 * size.max())
+    wrong = (error > OWN_SCALE * tolerance * size) & (error > np.maximum(CLEAR * own, rounding))
+    lost |= wrong
     return int(np.argmax(lost)) if lost.any() else None
 
 
@@ -212,6 +227,11 @@ def _same_nested(before: Any, after: Any) -> bool:
         )
     if isinstance(before, list):
         return len(before) == len(after) and all(map(_same_nested, before, after))
+    if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
+        if _structure(before, after):
+            return False
+        if _same_bits(before, after):  # NaN too is what it was
+            return True
     return bool(np.array_equal(before, after))
 
 

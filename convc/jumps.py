@@ -14,7 +14,7 @@ import numpy as np
 from convc.errors import ConvcError
 from convc.feeds import Feeds
 from convc.graph import Graph
-from convc.ir import Array, Attribute, Op, Value
+from convc.ir import INPUT, Array, Attribute, Op, Value
 from convc.judge import Verdict, worst_of
 from convc.onnx_io import to_bytes
 from convc.reference import evaluate
@@ -46,6 +46,9 @@ JUMPS = frozenset(
 )
 """Kinds whose result is no continuous function of their operands; see `_is_jump` for others."""
 
+SIZES = frozenset({"Shape", "Size"})
+"""Kinds whose result depends on the size of their operand alone."""
+
 Judge = Callable[[Array, Array, Array | None], Verdict]
 
 
@@ -70,6 +73,57 @@ def agree_between_jumps(
     Returns the worst verdict and a sentence for the report where jumps stand before the output and
     all between them agrees; None where there are none, or something does not, or the other model
     has not the same jumps.
+    """
+    compared = _between_jumps(original, other, output, feeds, judge)
+    if compared is None:
+        return None
+    verdicts, shown = compared
+    if not all(verdict.good for verdict in verdicts):
+        return None
+    # Other bits in between are why the outputs differ: never better than equal.
+    worst = worst_of([Verdict.EQUAL, *verdicts])
+    return worst, f"jumps where rounding decides; what decides ({shown}) is {worst.value}"
+
+
+def decides_otherwise(
+    original: Graph, other: Graph, output: str, feeds: Feeds, judge: Judge
+) -> str:
+    """Why an output came out alike by chance, in words for the report, or nothing.
+
+    Arguments as for `agree_between_jumps`. A class or a mask may be the same on a few inputs though
+    what it is taken from is not: that is for outputs all of which goes through jumps.
+    """
+    if not _is_decision(original, output):
+        return ""
+    compared = _between_jumps(original, other, output, feeds, judge)
+    if compared is None or Verdict.DIFFERENT not in compared[0]:
+        return ""
+    return f"is the same, but what decides ({compared[1]}) differs"
+
+
+def _is_decision(graph: Graph, output: str) -> bool:
+    """Whether nothing but jumps, and sizes, leads from the inputs to an output."""
+    stack = [graph.outputs[graph.output_names.index(output)].op]
+    seen, jumps = set(stack), 0
+    while stack:
+        op = stack.pop()
+        if op.kind == INPUT and not op.domain:
+            return False
+        if _is_jump(op):
+            jumps += 1
+            continue
+        makers = [v.op for v in op.operands if v is not None] if op.kind not in SIZES else []
+        stack += [maker for maker in makers if maker not in seen]
+        seen.update(makers)
+    return jumps > 0
+
+
+def _between_jumps(
+    original: Graph, other: Graph, output: str, feeds: Feeds, judge: Judge
+) -> tuple[list[Verdict], str] | None:
+    """The verdicts on what the jumps before an output decide on, and on what is made of them.
+
+    And the names of the former. None where there are no jumps, or they cannot be compared.
     """
     result = original.outputs[original.output_names.index(output)]
     last = other.outputs[other.output_names.index(output)]
@@ -96,12 +150,7 @@ def agree_between_jumps(
     except ConvcError:
         return None
     verdicts = [judge(a, b, truth) for a, b, truth in zip(before, after, exact, strict=True)]
-    if not all(verdict.good for verdict in verdicts):
-        return None
-    # Other bits in between are why the outputs differ: never better than equal.
-    worst = worst_of([Verdict.EQUAL, *verdicts])
-    shown = ", ".join(dict.fromkeys(value.name for value, _ in decided[:3]))
-    return worst, f"jumps where rounding decides; what decides ({shown}) is {worst.value}"
+    return verdicts, ", ".join(dict.fromkeys(value.name for value, _ in decided[:3]))
 
 
 def _twins(jumps: Sequence[Op], other: Graph) -> list[Op] | None:

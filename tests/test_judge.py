@@ -215,6 +215,15 @@ def test_sequences_and_maps_are_compared_inside() -> None:
     assert judge(before, np.ones(3), None).verdict is Verdict.DIFFERENT
 
 
+def test_nan_inside_a_sequence_is_what_it_was() -> None:
+    before = [np.float32([np.nan, 1]), np.array(["a"], object)]
+    same = [np.float32([np.nan, 1]), np.array(["a"], object)]
+    assert judge(before, same, None).verdict is Verdict.IDENTICAL
+    for wrong in ([np.float32([1, 1]), same[1]], [np.float64([np.nan, 1]), same[1]]):
+        assert judge(before, wrong, None).verdict is Verdict.DIFFERENT
+    assert judge([np.ones(2)], [np.ones(2, np.int64)], None).verdict is Verdict.DIFFERENT
+
+
 def test_matches_is_about_bits() -> None:
     zero = np.zeros(3, np.float32)
     assert matches([zero], [zero.copy()])
@@ -247,3 +256,33 @@ def test_a_wrong_channel_does_not_hide_behind_the_original_being_off_in_one_plac
     before[0, 0, 0, 0] = truth[0, 0, 0, 0] + 4e-5 * scale
     small = judge(before.astype(np.float32), slight.astype(np.float32), truth, 1e-4)
     assert small.verdict is Verdict.WITHIN_TOLERANCE
+
+
+SMALL = np.array([1, 1, 1, 1, 1e-4, 1e-4])[:, None, None]
+"""Four channels of boxes, in pixels, and two of scores."""
+
+
+def test_scores_a_tenth_off_beside_boxes_are_different() -> None:
+    truth = RNG.standard_normal((1, 6, 12, 10)) * SMALL
+    before, after = rounded(1, truth), rounded(2, truth)
+    assert judge(before, after, truth).verdict is Verdict.EQUAL
+    after[:, 5] *= 1.1
+    finding = judge(before, after, truth)
+    assert finding.max_rel < 1e-4
+    assert finding.verdict is Verdict.DIFFERENT
+    assert "index 5 of axis 1" in finding.why
+
+
+@pytest.mark.parametrize("factor", [3.0, 20.0])
+def test_small_channels_may_have_the_rounding_of_large_ones(factor: float) -> None:
+    truth = RNG.standard_normal((1, 6, 12, 10)) * SMALL
+    noise = RNG.standard_normal(truth.shape) * 2.0**-24
+    before, after = ((truth + f * noise).astype(np.float32) for f in (1.0, -factor))
+    assert judge(before, after, truth).verdict.good
+
+
+def test_amplified_rounding_of_a_channel_that_cancels_is_no_difference() -> None:
+    truth = RNG.standard_normal((1, 6, 12, 10)) * SMALL
+    noise = RNG.standard_normal(truth.shape) * 1e-7
+    before, after = ((truth + f * noise).astype(np.float32) for f in (1.0, 20.0))
+    assert judge(before, after, truth).verdict is Verdict.WITHIN_TOLERANCE

@@ -247,3 +247,28 @@ def test_a_jump_that_is_a_bool_output() -> None:
         )  # fmt: skip
 
     assert compared(above(split=False), above(split=True)).verdict.good
+
+
+def decided(weight: Array, *, split: bool = False) -> bytes:
+    """The class of a whole image, and nothing else."""
+    nodes, weights = front(weight, split)
+    nodes += [
+        node("GlobalAveragePool", "c", "means"),
+        node("ArgMax", "means", "i", axis=1, keepdims=0),
+        node("Cast", "i", "y", to=FLOAT),
+    ]
+    return model(nodes, weights, inputs={"x": (FLOAT, SHAPE)})
+
+
+def test_a_class_that_comes_out_alike_by_chance() -> None:
+    wrong = ONE_BY_ONE.copy()
+    wrong[2] *= np.float32(1.01)
+    result = compared(decided(ONE_BY_ONE), decided(wrong))
+    assert result.verdict is Verdict.DIFFERENT
+    assert any("is the same, but what decides (means) differs" in note for note in result.notes)
+
+
+def test_a_class_that_is_decided_alike() -> None:
+    one = decided(ONE_BY_ONE)
+    assert compared(one, one).verdict is Verdict.IDENTICAL
+    assert compared(one, decided(ONE_BY_ONE, split=True)).verdict.good
