@@ -23,8 +23,13 @@ Dim: TypeAlias = int | str | None
 
 
 def is_real(dtype: np.dtype[Any] | None) -> bool:
-    """True for the floating types that models compute in, bfloat16 included."""
-    return dtype is not None and (dtype.kind == "f" or dtype.name == "bfloat16")
+    """True for the floating types that models compute in, bfloat16 included.
+
+    Those of 8 bits and less only store: ml_dtypes gives one of them (float8_e5m2) numpy's kind.
+    """
+    if dtype is None or dtype.itemsize < 2:
+        return False
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 INPUT = "Input"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
@@ -22,6 +24,12 @@ from convc.onnx_io.exporter import encode_node
 
 _REAL = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
+_SATURATING = frozenset(
+    number
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("FLOAT8", "FLOAT6", "FLOAT4"))
+)
+"""Element types beyond whose range a Cast stops or not, by an attribute of its own."""
 
 TYPED = frozenset({"Cast", "EyeLike", "RandomNormal", "RandomUniform", "SequenceEmpty"})
 """Kinds whose attribute names the element type of their result."""
@@ -45,7 +53,8 @@ def evaluate(
 
     Args:
         graph: what to evaluate; memory is freed as soon as a value has no more users.
-        feeds: an array for each graph input, by name; those with a default may be left out.
+        feeds: an array for each graph input, by name (a list of them where it is a sequence);
+            those with a default may be left out.
         wanted: values of the graph.
 
     Raises EvaluationError where an op cannot be evaluated or an input is missing.
@@ -84,12 +93,12 @@ def _evaluate_op(
         given = feeds.get(op.result.name, op.default)
         if given is None:
             raise EvaluationError(f"no data for input {op.result.name!r}")
-        return [widen(np.asarray(given))]
+        return [_given(given)]
     if op.kind == CONSTANT and op.array is not None:
         return [widen(op.array)]
     operands = [None if value is None else known[value] for value in op.operands]
     try:
-        if op.kind == "Cast" and not op.domain:
+        if op.kind == "Cast" and not op.domain and op.attributes["to"] not in _SATURATING:
             return [_cast(op, operands)]
         if op.kind in KERNELS and not op.domain:
             # An equal Split says by its results alone into how many parts it splits.
@@ -103,6 +112,11 @@ def _evaluate_op(
     except Exception as error:  # onnx.reference raises whatever numpy does
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EvaluationError(f"{_label(op)}: {message}") from error
+
+
+def _given(value: Any) -> Any:
+    """An input as it is computed with; the tensors of a sequence, each of them."""
+    return [_given(v) for v in value] if isinstance(value, list) else widen(np.asarray(value))
 
 
 def _cast(op: Op, operands: Sequence[Array | None]) -> Array:
@@ -139,11 +153,32 @@ def _evaluate_by_onnx(graph: Graph, op: Op, operands: Sequence[Array | None]) ->
     feeds = {n: v for n, v in zip(names, operands, strict=True) if v is not None}
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  # slow, and seldom needed
 
-    outputs = list(ReferenceEvaluator(model).run(None, feeds))
+    outputs = list(ReferenceEvaluator(model, new_ops=list(_own_kernels())).run(None, feeds))
     if op.kind == "Loop" and not op.domain:
         # The scan outputs are left out: onnx.reference joins them where the operator stacks them.
         outputs = outputs[: len(op.inputs) - 2]
     return [widen(value) if isinstance(value, np.ndarray) else value for value in outputs]
+
+
+@cache
+def _own_kernels() -> tuple[Any, ...]:
+    """The project's kernels as ``onnx.reference`` takes them, for nodes of bodies and functions.
+
+    Its own normalise by the batch's statistics in opsets below 14 and know no grouped
+    ConvTranspose.
+    """
+    from onnx.reference.op_run import OpRun  # noqa: PLC0415  # slow, and seldom needed
+
+    def run(self: Any, *inputs: Array | None, **attributes: Any) -> tuple[Array, ...]:
+        # What the node does not say is a default of the newest opset: the kernel knows its own.
+        node = self.onnx_node
+        given = {entry.name: attributes[entry.name] for entry in node.attribute}
+        results = KERNELS[node.op_type](
+            inputs, {"num_outputs": len(node.output), **given}, self.run_params["opsets"][""]
+        )
+        return tuple(results[: len(node.output)])
+
+    return tuple(type(kind, (OpRun,), {"op_domain": "", "_run": run}) for kind in KERNELS)
 
 
 def _widen_nodes(nodes: Iterable[NodeProto]) -> None:

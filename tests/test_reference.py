@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 import convc.reference
 from convc.feeds import noise
 from convc.graph import Graph
-from convc.ir import Array
+from convc.ir import Array, is_real
 from convc.judge import judge
 from convc.onnx_io import from_bytes, load
 from convc.opset import macs
@@ -144,6 +144,24 @@ def test_scan_over_an_axis() -> None:
     check(data)
 
 
+@pytest.mark.parametrize("opset", [9, 13, 17])
+def test_bodies_are_evaluated_by_the_same_kernels(opset: int) -> None:
+    """onnx.reference normalises by the batch below opset 14, and knows no grouped ConvTranspose."""
+    yes = body(
+        """yes () => (float[] a) { b = BatchNormalization(x, s, s, m, v)
+        a = ConvTranspose<group = 2>(b, w) }"""
+    )
+    no = body("no () => (float[] a) { a = Identity(x) }")
+    c = IMAGE[1]
+    positive = np.abs(kernel(6, c)) + np.float32(0.5)
+    weights = {
+        "s": kernel(7, c), "m": kernel(8, c), "v": positive, "w": kernel(9, c, c // 2, 1, 1),
+        "flag": np.array(True),
+    }  # fmt: skip
+    data = model([node("If", "flag", "y", then_branch=yes, else_branch=no)], weights, opset=opset)
+    check(data, x=kernel(5, *IMAGE))
+
+
 def test_local_functions_keep_float64_inside() -> None:
     function = parser.parse_function(
         """<domain: "local", opset_import: ["" : 17]> third (a) => (b)
@@ -186,6 +204,48 @@ def test_widen() -> None:
     for dtype in (np.int8, bool, np.float64):
         array = np.ones(2, dtype)
         assert widen(array) is array
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "int4"])
+def test_types_that_only_store_are_not_widened(name: str) -> None:
+    # ml_dtypes gives float8_e5m2 the kind of numpy's floats.
+    array = np.ones(2, getattr(ml_dtypes, name))
+    assert not is_real(array.dtype)
+    assert widen(array) is array
+
+
+@pytest.mark.parametrize(
+    ("target", "saturate", "expected"),
+    [
+        (TensorProto.FLOAT8E4M3FN, 1, [448.0, -448.0, 1.0]),
+        (TensorProto.FLOAT8E4M3FN, 0, [np.nan, np.nan, 1.0]),
+        (TensorProto.FLOAT8E5M2, 1, [57344.0, -57344.0, 1.0]),
+        (TensorProto.FLOAT8E5M2, 0, [np.inf, -np.inf, 1.0]),
+    ],
+)
+def test_casts_to_eight_bits_stop_at_the_range_or_not(
+    target: int, saturate: int, expected: list[float]
+) -> None:
+    nodes = [
+        node("Cast", "x", "h", to=target, saturate=saturate),
+        node("Cast", "h", "y", to=FLOAT),
+    ]
+    data = model(nodes, inputs={"x": (FLOAT, (3,))}, opset=19)
+    (y,) = evaluate(graph_of(data), {"x": np.array([1e6, -1e6, 1.0], np.float32)})
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_an_input_may_be_a_sequence() -> None:
+    tensor = helper.make_tensor_type_proto(FLOAT, None)
+    sequence = helper.make_value_info("x", helper.make_sequence_type_proto(tensor))
+    at = helper.make_tensor_value_info("i", INT64, [])
+    result = helper.make_tensor_value_info("y", FLOAT, None)
+    graph = helper.make_graph([node("SequenceAt", "x i", "y")], "tiny", [sequence, at], [result])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    arrays = [np.ones(2, np.float32), np.full((1, 3), 2, np.float32)]
+    (y,) = evaluate(graph_of(made.SerializeToString()), {"x": arrays, "i": np.array(1)})
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, arrays[1])
 
 
 @pytest.mark.parametrize("opset", [6, 11, 13, 17, 18])

@@ -1,0 +1,1 @@
+"""The backend tests of the onnx package, through convc: ``python -m tests.conformance``."""
