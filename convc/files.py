@@ -1,53 +1,110 @@
-"""Writing files so that a reader finds the old one or the new one, never half."""
+"""Writing files so that a reader finds the old one or the new one, never half.
+
+A file is written beside its place under another name, flushed to the disk, and moved there in one
+step. What a run that was killed left behind is removed by a later one, once it is clear that
+nobody writes it any more: whoever writes holds a lock on the folder that others may share, and
+whoever wants to remove something must get it alone. The lock goes with the process, however that
+ends; where the system has none, only the age of a file counts.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from convc.errors import UsageError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 PREFIX, SUFFIX = ".convc.", ".tmp"
 """Of the name of a file that is being written."""
 
-STALE = 3600.0
-"""Seconds after which such a file is nobody's any more: writing takes seconds."""
+STALE, STALE_ALONE = 3600.0, 60.0
+"""Seconds since its last change after which such a file is nobody's any more: without the lock, and
+with it, where they are for those whom a lock does not reach (other machines on one disk)."""
 
 
 def write_whole(path: Path, *chunks: bytes | memoryview) -> None:
     """Writes a file beside ``path``, flushes it to the disk and moves it there in one step.
 
-    Raises UsageError, with the reason, where the folder cannot be written to; ``path`` is then as
-    it was and nothing is left behind.
+    A file that is there keeps its mode. Where ``path`` is a symbolic link, the file that it points
+    to is replaced; other hard links to the old file keep the old file.
+
+    Raises UsageError, with the reason, where the file cannot be written; ``path`` is then as it was
+    and nothing is left behind.
     """
+    target = _target(path)
+    _require_unprotected(path)
+    remove_stale(target.parent)
+    with being_written(target.parent):
+        try:
+            # Not named after the file: its name may be as long as the file system allows.
+            handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=target.parent)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot write there: {error.strerror or error}") from error
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(chunks)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, _mode(target))
+            os.replace(name, target)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot write it: {error.strerror or error}") from error
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def being_written(folder: Path) -> Iterator[None]:
+    """Says, while it lasts, that somebody writes into ``folder``; several may at once."""
+    with _locked(folder, alone=False):
+        yield
+
+
+@contextmanager
+def to_oneself(folder: Path) -> Iterator[bool]:
+    """Whether nobody else writes into ``folder``: those who begin wait while this lasts.
+
+    False where somebody does, or where the system cannot tell.
+    """
+    with _locked(folder, alone=True) as locked:
+        yield locked
+
+
+@contextmanager
+def _locked(folder: Path, *, alone: bool) -> Iterator[bool]:
+    handle, locked = -1, False
     try:
-        _remove_stale(path.parent)
-        # Not named after the file: its name may be as long as the file system allows.
-        handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write there: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(path))
-        os.replace(name, path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write it: {error.strerror or error}") from error
+        if fcntl is not None:
+            # Some file systems have no locks, or none on folders.
+            with suppress(OSError):
+                handle = os.open(folder, os.O_RDONLY)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+                locked = True
+        yield locked
     finally:
-        Path(name).unlink(missing_ok=True)
+        if handle >= 0:
+            os.close(handle)
 
 
-def _remove_stale(folder: Path) -> None:
-    """Removes what a run that was killed while writing left behind."""
-    for file in folder.glob(f"{PREFIX}*{SUFFIX}"):
-        with suppress(OSError):
-            if time.time() - file.stat().st_mtime > STALE:
-                file.unlink()
+def remove_stale(folder: Path) -> None:
+    """Removes what runs that were killed while writing left behind."""
+    left = list(folder.glob(f"{PREFIX}*{SUFFIX}"))
+    if not left:
+        return
+    with to_oneself(folder) as alone:
+        for file in left:
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > (STALE_ALONE if alone else STALE):
+                    file.unlink()
 
 
 def make_folder(folder: Path) -> None:
@@ -64,13 +121,29 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path}: is a folder; name a file with -o")
     if path.exists() and not path.is_file():
         raise UsageError(f"{path}: is no regular file and cannot be replaced by one")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: the folder {path.parent} does not exist; create it first")
+    folder = _target(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"{path}: the folder {folder} does not exist; create it first")
+    _require_unprotected(path)
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UsageError(f"{path}: cannot write there: {error.strerror or error}") from error
+
+
+def _target(path: Path) -> Path:
+    """The file itself, where ``path`` is a symbolic link; raises UsageError where there is none."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise UsageError(f"{path}: its symbolic links lead in a circle")
+    return target
+
+
+def _require_unprotected(path: Path) -> None:
+    """Raises UsageError where there is a file that may not be written: to replace it may be."""
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UsageError(f"{path}: is write-protected and is not replaced")
 
 
 def _mode(path: Path) -> int:

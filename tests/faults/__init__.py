@@ -1,0 +1,1 @@
+"""Faults on purpose: full disks, killed processes, races, protected folders, signals."""
