@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
 from convc.check import Comparison, compare
 from convc.feeds import Case
 from convc.ir import Array
 from convc.judge import Verdict
+from convc.runtime import RunError, Session, Settings
+from convc.trial_sizes import COARSE, other_sizes
 from tests.tiny import (
     BOOL,
     DOUBLE,
@@ -281,6 +283,28 @@ def test_unknown_operators_are_unverified() -> None:
     assert "cannot load" in result.notes[0]
 
 
+def sequence_of(kind: str) -> bytes:
+    """A sequence of two tensors of different shapes, the second of them by an op of ``kind``."""
+    made = helper.make_graph(
+        [node("Flatten", "x", "f"), node(kind, "f", "g"), node("SequenceConstruct", "x g", "y")],
+        "sequence",
+        [helper.make_tensor_value_info("x", FLOAT, IMAGE)],
+        [helper.make_tensor_sequence_value_info("y", FLOAT, None)],
+    )
+    imports = [helper.make_opsetid("", 17)]
+    data: bytes = helper.make_model(made, opset_imports=imports, ir_version=8).SerializeToString()
+    return data
+
+
+def test_a_sequence_of_tensors_of_different_shapes() -> None:
+    right = sequence_of("Relu")
+    result = compared(right, right)
+    assert result.verdict is Verdict.IDENTICAL, result.notes
+    assert compared(right, sequence_of("Abs")).verdict is Verdict.DIFFERENT
+    nothing = sequence_of("Log")
+    assert compared(nothing, nothing).verdict is Verdict.IDENTICAL
+
+
 def test_a_model_that_cannot_be_loaded_where_the_original_can_is_different() -> None:
     result = compared(RIGHT, CUSTOM)
     assert result.verdict is Verdict.DIFFERENT
@@ -408,3 +432,93 @@ def test_integer_inputs_get_values_that_exist() -> None:
     assert compared(right, right).verdict is Verdict.IDENTICAL
     wrong = model(nodes, {"table": weights["table"] * np.float32(1.01)}, **options)
     assert compared(right, wrong).verdict is Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize("size", [8, 15, 16, 40, 63, 64, 100, 224, 225, 320, 640, 16000])
+@pytest.mark.parametrize("by", [2, 3, 4])
+def test_sizes_that_are_tried_leave_every_remainder(size: int, by: int) -> None:
+    usual = {"batch": 1, "height": size, "width": size}
+    found = other_sizes(usual)
+    tried = [usual, *(sizes for title, sizes, _ in found if title not in COARSE)]
+    for name in ("height", "width"):
+        assert {sizes[name] % by for sizes in tried} == set(range(by))
+    assert {sizes["batch"] for sizes in tried} == {1, 2, 3}
+
+
+def test_an_open_batch_asks_for_no_more_sizes() -> None:
+    assert [title for title, _, _ in other_sizes({"batch": 1})] == ["other", "odd"]
+
+
+def test_heavy_models_are_tried_on_large_values_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convc.check.HEAVY", 0)
+    bound = model([node("Clip", "x low high", "y")], {"low": np.float32(-9), "high": np.float32(9)})
+    result = compared(model([node("Identity", "x", "y")]), bound)
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.cases == ["noise", "borders", "large"]
+    result = compared(conv(), conv())
+    assert result.cases == ["noise", "borders", "large"]
+
+
+@pytest.mark.parametrize("size", [64, 96, 128, 160, 224, 256, 320, 640])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8, 16, 32])
+def test_odd_and_even_multiples_for_models_that_take_no_others(size: int, factor: int) -> None:
+    found = list(other_sizes({"height": size}))
+    tried = {size, *(sizes["height"] for _, sizes, _ in found)}
+    parities = {n // factor % 2 for n in tried if n % factor == 0}
+    assert parities == {0, 1}
+
+
+def test_coarse_sizes_are_tried_where_odd_ones_are_refused_only() -> None:
+    pool = node("AveragePool", "x", "p", kernel_shape=[8, 8], strides=[8, 8])
+    up = node("Resize", "p - scales", "u", mode="nearest")
+    weights = {"scales": np.float32([1, 1, 8, 8])}
+    eights = model([pool, up, node("Add", "x u", "y")], weights, inputs=OPEN)
+    names = compared(eights, eights).cases
+    assert [name for name in names if "×odd" in name] == ["noise at 8×odd sizes"]
+    assert "noise at odd sizes" not in names
+    names = compared(conv(inputs=OPEN), conv(inputs=OPEN)).cases
+    assert "noise at odd sizes" in names
+    assert not any("×odd" in name for name in names)
+
+
+# -- as it is deployed ---------------------------------------------------------------------------
+
+
+class Deployed(Session):
+    """A runtime whose optimisations are wrong about models that hold a Neg."""
+
+    wrong: Callable[[list[Array]], list[Array]]
+
+    def __init__(self, source: bytes, settings: Settings) -> None:
+        super().__init__(source, settings)
+        self.breaks = settings.optimised and b"Neg" in source
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        outputs = super().run(feeds)
+        return self.wrong(outputs) if self.breaks else outputs
+
+
+def refuse(_: list[Array]) -> list[Array]:
+    raise RunError("optimised beyond recognition")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (refuse, "optimisations on, it fails where the original runs: optimised beyond"),
+        (lambda outputs: [o * 1.01 for o in outputs], "optimisations on, y index"),
+        (lambda outputs: [o[..., 1:] for o in outputs], "optimisations on, y has shape"),
+    ],
+)
+def test_what_the_runtimes_optimisations_break_is_different(
+    monkeypatch: pytest.MonkeyPatch, wrong: Callable[..., list[Array]], why: str
+) -> None:
+    once, twice = conv(), conv(node("Neg", "c", "n"), node("Neg", "n", "y"))
+    assert compared(once, twice).verdict is Verdict.IDENTICAL
+    monkeypatch.setattr(Deployed, "wrong", staticmethod(wrong), raising=False)
+    monkeypatch.setattr("convc.check.Session", Deployed)
+    found = compared(once, twice)
+    assert found.verdict is Verdict.DIFFERENT
+    assert any(why in note for note in found.notes), found.notes
+    # Where the original fails or errs in the same way, the other model is not to blame.
+    assert compared(twice, twice).verdict is Verdict.IDENTICAL
