@@ -18,7 +18,7 @@ from convc.version import __version__
 
 if TYPE_CHECKING:
     from convc.analysis import Cost, cost
-    from convc.api import Result, optimize, verify
+    from convc.api import Result, optimize, replay, verify
     from convc.errors import ConvcError
     from convc.graph import Graph
     from convc.judge import Verdict
@@ -38,6 +38,7 @@ _HOMES = {
     "cost": "convc.analysis",
     "load": "convc.model_files",
     "optimize": "convc.api",
+    "replay": "convc.api",
     "save": "convc.model_files",
     "verify": "convc.api",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "cost",
     "load",
     "optimize",
+    "replay",
     "save",
     "verify",
 ]

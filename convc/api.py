@@ -14,22 +14,34 @@ from convc.approximate import (
     parse_allowance,
     samples_of,
 )
+from convc.certificate import (
+    METADATA,
+    Certificate,
+    Recorder,
+    Replayed,
+    check_proof,
+    model_digest,
+    versions,
+)
 from convc.check import Comparison, Subject, compare
-from convc.choose import Objective
+from convc.choose import Counted, Objective
 from convc.concrete import resolve_shapes
 from convc.costs import Summary, summarise
 from convc.culprit import reproduce
+from convc.errors import UsageError
 from convc.feeds import Case, Data
 from convc.graph import Graph
 from convc.instruments import Progress, passes_of
 from convc.judge import Verdict
 from convc.latency import Made, optimize_by_clock, signed
+from convc.limits import limits_of, may_be_endless, too_large
 from convc.model_files import TEXT, load, read_text
 from convc.pipeline import Choose, Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
 from convc.reading import check_opset, read_runnable, source_of
 from convc.runtime import Settings
 from convc.samples.describe import describe
+from convc.sizes import open_dims
 from convc.tuning import BUDGET, Measured, Store, Tuner, Tuning, remembering
 from convc.verification import Verification, after_approximation
 
@@ -73,6 +85,8 @@ class Result:
         tuning: what the clock was asked; None where counts chose.
         measured: the result against the original on the clock; None where that was not asked.
         approximation: what was approximated; None where no error is allowed.
+        certificate: how the graph was made, for `check_proof`; None where that was not asked. Its
+            digest is in the graph's metadata.
     """
 
     graph: Graph
@@ -86,6 +100,7 @@ class Result:
     tuning: Tuning | None = None
     measured: Measured | None = None
     approximation: Approximation | None = None
+    certificate: Certificate | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -114,6 +129,7 @@ def optimize(
     on_budget: Callable[[float], None] | None = None,
     instruments: Sequence[Instrument] = (),
     reproducer: Path | None = None,
+    proof: bool = False,
 ) -> Result:
     """Rewrites a model and verifies that the result computes the same.
 
@@ -145,6 +161,7 @@ def optimize(
         instruments: watch the passes.
         reproducer: where the graph before a pass that raises, or whose result differs, is saved
             together with the passes that were still to run; ``convc optimize`` takes that file.
+        proof: prove every rewrite, whatever ``verify`` says, and record it: `Result.certificate`.
 
     Raises InvalidModelError and UsageError for bad input, PassError where a pass raises,
     ProofError where a single rewrite's proof fails (``verify="each"``).
@@ -163,12 +180,18 @@ def optimize(
             keep_initializer_inputs=keep_initializer_inputs,
         )  # fmt: skip
         check_opset(original)
+    reason = too_large(original) if objective == "latency" else ""
+    if reason:
+        raise UsageError(f"{reason}, or --objective macs")
     by_default = passes is None
     default = default_pipeline(objective, approximate=allowed is not None)
     text = passes if isinstance(passes, Pipeline) else _text(model, passes, default)
     pipeline = text if isinstance(text, Pipeline) else Pipeline.parse(text)
-    prover = partial(prove, seed=seed) if verify == "each" else None
-    settings = Settings(threads=threads, provider=provider)
+    prover = partial(prove, seed=seed) if verify == "each" or proof else None
+    # A watched run takes a little longer: only what may never end is watched while it is timed.
+    watched = objective == "latency" and may_be_endless(original)
+    limits = limits_of(original) if watched else None
+    settings = Settings(threads=threads, provider=provider, limits=limits)
     watching = [Progress(say), *instruments]
     approximator: BudgetApproximator | None = None
     if allowed is not None:
@@ -179,19 +202,24 @@ def optimize(
             made_up=not cases,
             watch=remembering(settings, budget) if objective == "latency" else None,
         )  # fmt: skip
+    tuner: Tuner | None = None
     if objective == "latency":
         feeds = cases[0].feeds if cases else None
         tuner = Tuner(
             settings, budget, Store(), feeds=feeds, finish=_rest(pipeline), say=say,
             on_budget=on_budget,
         )  # fmt: skip
-        context = Context("macs", prover, tuner, approximator)
-        attempt = partial(_attempt, original, pipeline, context, watching, reproducer)
+    counted: Counted = "macs" if objective == "latency" else objective
+    context = Context(counted, prover, tuner, approximator)
+    attempt = partial(
+        _attempt, original, pipeline, context, watching, reproducer,
+        record_with=seed if proof else None,
+    )  # fmt: skip
+    if tuner is not None:
         source = source_of(model, original)
         made = optimize_by_clock(original, source, tuner, attempt, may_refuse=by_default)
     else:
-        context = Context(objective, prover, approximator=approximator)
-        made = Made(*_attempt(original, pipeline, context, watching, reproducer))
+        made = attempt()
     graph = made.graph
     if approximator is not None and not after_approximation(pipeline, made.reports):
         approximator.give_up()
@@ -201,17 +229,33 @@ def optimize(
         tuning=made.tuning, measured=made.measured,
         approximation=None if approximator is None else approximator.approximation,
     )  # fmt: skip
-    if verify == "off":
+    if verify != "off":
+        check = Verification(cases, tolerance, seed, settings, context, reproducer, say)
+        first = Subject(source_of(model, original), original)
+        verified = check.of(first, graph, pipeline, made.reports, approximator)
+        result = replace(
+            result,
+            comparison=verified.comparison,
+            culprit=verified.culprit,
+            reproducer=verified.reproducer,
+        )
+    if made.trails is None:
         return result
-    check = Verification(cases, tolerance, seed, settings, context, reproducer, say)
-    first = Subject(source_of(model, original), original)
-    verified = check.of(first, graph, pipeline, made.reports, approximator)
-    return replace(
-        result,
-        comparison=verified.comparison,
-        culprit=verified.culprit,
-        reproducer=verified.reproducer,
+    certificate = Certificate(
+        versions(),
+        model_digest(original),
+        model_digest(graph),
+        {dim: original.sizes[dim] for dim in open_dims(original)},
+        keep_initializer_inputs,
+        counted,
+        seed,
+        ",".join(trail.text for trail in made.trails),
+        tuple(made.trails),
+        "" if result.comparison is None else result.verdict.value,
+        () if result.tuning is None else tuple(result.tuning.notes),
     )
+    graph.header = graph.header.with_metadata({METADATA: certificate.digest})
+    return replace(result, certificate=certificate)
 
 
 def verify(
@@ -243,6 +287,29 @@ def verify(
     return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
 
 
+def replay(
+    proof: str | Path,
+    a: str | Path | Graph,
+    b: str | Path | Graph,
+    *,
+    seed: int = 0,
+    on_progress: Say | None = None,
+) -> Replayed:
+    """Replays a certificate: makes ``b`` of ``a`` again, and proves each rewrite on other inputs.
+
+    Args:
+        proof: the file, ``<model>.proof.json``.
+        a: the model as it came, a file or a graph.
+        b: what was made of it.
+        seed: of the proofs' random inputs, the next one where that is the recorded one.
+        on_progress: called with a few words on what is being done.
+
+    Raises ProofError, with the pass and the region, where anything is not as recorded;
+    InvalidModelError and UsageError for bad input.
+    """
+    return check_proof(proof, a, b, seed=seed, say=on_progress)
+
+
 def default_pipeline(objective: Objective, *, approximate: bool = False) -> str:
     """The text of the pipeline that runs where none is given."""
     text = TUNED_PIPELINE if objective == "latency" else DEFAULT_PIPELINE
@@ -269,9 +336,17 @@ def _attempt(
     context: Context,
     watching: Sequence[Instrument],
     reproducer: Path | None,
-) -> tuple[Graph, Sequence[PassReport]]:
-    """The graph after the pipeline, signed; ``original`` is not changed."""
+    *,
+    record_with: int | None,
+) -> Made:
+    """The graph after the pipeline, signed; ``original`` is not changed.
+
+    With a seed to ``record_with`` every rewrite is proved on its random inputs and recorded.
+    """
     graph = original.clone()
+    recorder = None if record_with is None else Recorder(graph, record_with)
+    if recorder is not None:
+        context, watching = replace(context, prove=recorder.prove), [*watching, recorder]
     try:
         reports = pipeline.run(graph, context, watching)
     except PassError as error:
@@ -279,7 +354,8 @@ def _attempt(
         hint = "" if saved is None else f"; to reproduce: {saved}"
         raise type(error)(error.number, f"{error}{hint}") from error
     graph.verify()
-    return signed(graph, pipeline), reports
+    trails = None if recorder is None else tuple(recorder.passes)
+    return Made(signed(graph, pipeline), reports, trails=trails)
 
 
 def _sized(graph: Graph) -> Graph:

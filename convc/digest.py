@@ -57,6 +57,11 @@ def op_digests(graph: Graph, arrays: _Arrays | None = None) -> dict[Op, bytes]:
     return digests
 
 
+def own_digest(op: Op) -> bytes:
+    """What an op is apart from its operands: kind, domain, attributes, the bytes of a weight."""
+    return _op(op, _Arrays())
+
+
 def _inputs(graph: Graph, arrays: _Arrays) -> dict[Op, bytes]:
     """What is hashed of each input: position, type, default; and of the output: its place only."""
     numbers: dict[Dim, int] = {}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from convc.certificate import METADATA, PassTrail
 from convc.feeds import CannotFeedError, Feeds
 from convc.graph import Graph
+from convc.onnx_io import model_metadata
 from convc.pipeline import PassReport, Pipeline
 from convc.rewrite import Stats
 from convc.runtime import Model
 from convc.timing import Ratio
 from convc.tuning import Measured, Tuner, Tuning, confirm
 from convc.version import __version__
-
-Attempt = Callable[[], tuple[Graph, Sequence[PassReport]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,17 @@ class Made:
         tuning: what the clock was asked; None where it was not.
         measured: the graph against the original; a ratio of 1 where it is the original's
             structure, None where they were not timed.
+        trails: the records of each pass's rewrites; None where nothing was recorded.
     """
 
     graph: Graph
     reports: Sequence[PassReport]
     tuning: Tuning | None = None
     measured: Measured | None = None
+    trails: Sequence[PassTrail] | None = None
+
+
+Attempt = Callable[[], Made]
 
 
 def optimize_by_clock(
@@ -48,12 +53,12 @@ def optimize_by_clock(
         may_refuse: the result is the original's structure where the pipeline's is not clearly
             faster. Who names the passes gets them.
     """
-    reports: Sequence[PassReport] = ()
+    made = Made(original, ())
 
     def rewrite() -> Graph:
-        nonlocal reports
-        made, reports = attempt()
-        return made
+        nonlocal made
+        made = attempt()
+        return made.graph
 
     try:
         feeds = tuner.means.feeds(original)
@@ -64,7 +69,7 @@ def optimize_by_clock(
         graph, measured = rewrite(), None
         tuner.tuning.note(f"not timed: {error}")
     if not may_refuse or measured is None or measured.faster:
-        return Made(graph, reports, tuner.tuning, measured)
+        return replace(made, graph=graph, tuning=tuner.tuning, measured=measured)
     found = measured.ratio
     tuner.tuning.note(
         f"no gain is clear ({found.ratio:.2f}×, 95 %: {found.low:.2f} to {found.high:.2f}): "
@@ -72,7 +77,9 @@ def optimize_by_clock(
     )
     same = signed(original.clone(), Pipeline())
     unchanged = Measured(Ratio(1.0, 1.0, 1.0), measured.before, measured.before)
-    return Made(same, [_refused(report) for report in reports], tuner.tuning, unchanged)
+    reports = [_refused(report) for report in made.reports]
+    trails = None if made.trails is None else ()
+    return Made(same, reports, tuner.tuning, unchanged, trails)
 
 
 def _stated_sizes(graph: Graph, feeds: Feeds) -> list[str]:
@@ -94,7 +101,8 @@ def _refused(report: PassReport) -> PassReport:
 
 def signed(graph: Graph, pipeline: Pipeline) -> Graph:
     """Says in the model's metadata what was done, and by which version."""
-    graph.header = graph.header.with_metadata(
-        {"convc.version": __version__, "convc.passes": str(pipeline)}
-    )
+    entries = {"convc.version": __version__, "convc.passes": str(pipeline)}
+    if METADATA in model_metadata(graph.header):
+        entries[METADATA] = ""  # of how the model came about before, which is not proved any more
+    graph.header = graph.header.with_metadata(entries)
     return graph

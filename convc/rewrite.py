@@ -88,8 +88,29 @@ class Rewrite:
 
     @property
     def cut(self) -> tuple[Value, ...]:
-        """The values that the proof feeds."""
-        return self.inputs if self.frontier is None else self.frontier
+        """The values that the proof feeds: the frontier, and what else the region comes from.
+
+        What is replaced may read more than the replacement does: the shape that a Reshape takes,
+        say, where that is known. Of such a value the graph's own inputs are fed.
+        """
+        given = self.inputs if self.frontier is None else self.frontier
+        return (*given, *_inputs_behind((*self.inputs, *self.outputs), given))
+
+
+def _inputs_behind(values: Sequence[Value], given: Sequence[Value]) -> list[Value]:
+    """The graph's inputs that ``values`` depend on though all of ``given`` is known."""
+    seen = {*given}
+    found: list[Value] = []
+    stack = list(reversed(values))
+    while stack:
+        value = stack.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if value.op.is_boundary:
+            found.append(value)
+        stack.extend(v for v in value.op.operands if v is not None and v not in seen)
+    return found
 
 
 Function = Callable[[Graph, Op], Rewrite]
@@ -108,7 +129,7 @@ class Replacement(Builder):
     """Builds the replacement of a `Rewrite`, value by value."""
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__(Graph(graph.header, graph.sizes))
+        super().__init__(Graph.beside(graph))
         self._taken: dict[Value, Value] = {}
 
     def take(self, value: Value) -> Value:
@@ -151,6 +172,8 @@ class Stats:
         notes: notes of the applied rewrites, counted.
         residual: the largest residual among the proofs made, None where none was asked for.
         seconds: wall time.
+        decisions: what a chooser decided, as rounds of (rule, place), so that it can be done again
+            (see `convc.tuning.steps`); None where counts or nobody chose.
     """
 
     applied: int = 0
@@ -158,6 +181,7 @@ class Stats:
     notes: Counter[str] = field(default_factory=Counter)
     residual: float | None = None
     seconds: float = 0.0
+    decisions: tuple[tuple[tuple[int, str], ...], ...] | None = None
 
     def add(self, other: Stats) -> None:
         """Counts what another sweep applied and proved; what it declined is the last one's say."""
@@ -294,6 +318,10 @@ def _apply(graph: Graph, rewrite: Rewrite, within: bool) -> list[Op]:
     before = graph.version
     feeding = [value.op for value in rewrite.inputs]
     known = {result for op in feeding for result in op.results}
+    for op in replaced_ops(graph, rewrite):
+        # Before the new weights are cast, while the old and the float64 ones are held as well.
+        if op.array is not None:
+            give_back(op.array)
     results = graph.inline(rewrite.after, rewrite.inputs)
     for old, new in zip(rewrite.outputs, results, strict=True):
         if new not in known and not new.op.is_boundary:
@@ -303,7 +331,8 @@ def _apply(graph: Graph, rewrite: Rewrite, within: bool) -> list[Op]:
         graph.replace_uses(old, new)
     for op in graph.erase_dead([old.op for old in rewrite.outputs]):
         if op.array is not None:
-            give_back(op.array)
+            # What is erased waits for the garbage collector, as in `let_go`.
+            op.attributes = {}
     assert graph.version != before
     last = [value.op for value in results]
     return [*(_between(graph, set(feeding), last) if within else last), *feeding]

@@ -183,7 +183,7 @@ def test_data_is_used_and_checked(tmp_path: Path) -> None:
     found = convc.optimize(open_model, data=given).comparison
     assert found is not None
     assert {"batch": 3, "height": 11, "width": 17} in found.sizes
-    assert len(found.sizes) == 3
+    assert len(found.sizes) == 5
 
 
 def test_sizes_of_open_dims() -> None:

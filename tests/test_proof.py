@@ -358,6 +358,44 @@ def test_what_cannot_be_evaluated_is_not_proved() -> None:
         prove(plain, narrow)
 
 
+def test_what_the_region_reads_besides_is_fed_too() -> None:
+    """A shape that is known, whoever computes it: the replacement does not read it."""
+    nodes = [node("Shape", "x", "s"), node("Reshape", "h s", "y")]
+    graph = graph_of(model(nodes, inputs={"h": (FLOAT, (4, 6)), "x": (FLOAT, (2, 3, 4))}))
+    made = Replacement(graph)
+    h, sizes = made.take(value(graph, "h")), made.ints([2, 3, 4])
+    right = made.rewrite({value(graph, "y"): made.op("Reshape", (h, sizes))})
+    assert right.inputs == (value(graph, "h"),)
+    assert right.cut == (value(graph, "h"), value(graph, "x"))
+    assert prove(graph, right) == 0.0
+    wrong = Replacement(graph)
+    h, sizes = wrong.take(value(graph, "h")), wrong.ints([3, 2, 4])
+    with pytest.raises(ProofError):
+        prove(graph, wrong.rewrite({value(graph, "y"): wrong.op("Reshape", (h, sizes))}))
+
+
+def test_sequences_are_not_proved() -> None:
+    graph = graph_of(model([node("SequenceConstruct", "x x", "s"), node("Identity", "s", "y")]))
+    made = Replacement(graph)
+    same = made.rewrite({value(graph, "y"): made.take(value(graph, "s"))}, frontier=graph.inputs)
+    with pytest.raises(CannotProveError, match="sequences"):
+        prove(graph, same)
+
+
+def test_single_numbers_are_proved() -> None:
+    """A scalar is no sequence, whichever way a kernel gives it."""
+    weights = {"table": np.array([3, 5, 7]), "i": np.array(1)}
+    inputs = {"x": (INT64, ())}
+    nodes = [node("Gather", "table i", "g"), node("Add", "x g", "y")]
+    graph = graph_of(model(nodes, weights, inputs=inputs, outputs={"y": INT64}))
+    made = Replacement(graph)
+    right = made.rewrite({value(graph, "g"): made.constant(np.array(5))})
+    assert prove(graph, right) == 0.0
+    wrong = Replacement(graph)
+    with pytest.raises(ProofError):
+        prove(graph, wrong.rewrite({value(graph, "g"): wrong.constant(np.array(7))}))
+
+
 def test_inputs_of_unknown_size_are_not_proved() -> None:
     graph = relu_graph(("Relu",), FIXED)
     graph.inputs[0].type = TensorType(np.dtype(np.float32), None)

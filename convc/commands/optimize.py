@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from convc.api import Result, optimize
 from convc.approximate import parse_allowance
+from convc.certificate import Certificate, proof_path, write_certificate
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
 from convc.commands.pareto import several
 from convc.console import make_console, progress, show_result, show_timing
@@ -22,6 +23,7 @@ from convc.judge import Verdict
 from convc.model_files import save
 from convc.pipeline import Instrument, Pipeline
 from convc.runtime import provider
+from convc.text import one_line
 from convc.tuning import Measured
 
 SUFFIX = ".convc.onnx"
@@ -32,6 +34,8 @@ def run(args: Namespace) -> int:
     allowed = parse_allowance(args.max_error, args.metric)
     if args.pareto and allowed is None:
         raise UsageError("--pareto: around which error? give --max-error")
+    if args.proof and args.dry_run:
+        raise UsageError("--proof writes a file, and --dry-run writes none: leave one of them out")
     if args.verify != "off" or args.objective == "latency":
         provider(args.provider)
     pipeline = None if args.passes is None else Pipeline.parse(args.passes)
@@ -53,7 +57,7 @@ def run(args: Namespace) -> int:
         except ConvcError as error:
             if len(models) == 1:
                 raise
-            print("convc: " + " ".join(str(error).split()), file=sys.stderr)
+            print("convc: " + one_line(error), file=sys.stderr)
             code = DIFFERENT if isinstance(error, ProofError) else BAD_INPUT
             document = {"input": str(model), "error": str(error)}
         worst = max(worst, code)
@@ -88,6 +92,7 @@ def _optimize_one(
             on_budget=steps.part,
             instruments=_instruments(args, model),
             reproducer=None if args.dry_run else target.with_suffix(".reproducer.mlir"),
+            proof=args.proof,
         )
         refused = result.comparison is not None and result.verdict is Verdict.DIFFERENT
         written = not refused and not args.dry_run
@@ -95,10 +100,15 @@ def _optimize_one(
             steps.say("writing")
             if _several(args):
                 make_folder(target.parent)
+            if result.certificate is not None:
+                # First: no model shall name a proof that is not there.
+                write_certificate(result.certificate, proof_path(target))
             save(result.graph, target, external_data=args.external_data)
     if not args.quiet:
         outcome = f"written: {target}" if written else "not written (--dry-run)"
         show_result(console, model.name, result, "" if refused else outcome)
+        if written and result.certificate is not None:
+            console.print(f"  {_proof_line(result.certificate, proof_path(target))}", markup=False)
     if args.timing:
         show_timing(console, result.reports)
     if refused:
@@ -106,8 +116,19 @@ def _optimize_one(
         print(f"convc: {message}; at fault: {result.culprit}{_saved(result)}", file=sys.stderr)
     elif args.quiet and result.comparison is not None and result.verdict is Verdict.UNVERIFIED:
         why = "; ".join(result.comparison.notes)
-        print(f"convc: {model}: unverified: {why}", file=sys.stderr)
+        print("convc: " + one_line(f"{model}: unverified: {why}"), file=sys.stderr)
     return (DIFFERENT if refused else DONE), _document(model, target if written else None, result)
+
+
+def _proof_line(certificate: Certificate, path: Path) -> str:
+    """How many rewrites were proved, and what was not."""
+    count = sum(1 for _ in certificate.records())
+    gaps = certificate.gaps()
+    number = "1 rewrite" if count == 1 else f"{count} rewrites"
+    told = f"proof: {number}, largest residual {certificate.residual:.1e}: {path}"
+    if not gaps:
+        return told
+    return f"{told}; not proved: {gaps[0]}" + (f" (and {len(gaps) - 1} more)" if gaps[1:] else "")
 
 
 def _saved(result: Result) -> str:
@@ -145,8 +166,22 @@ def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any
         "tuning": None if result.tuning is None else asdict(result.tuning),
         "approximation": None if result.approximation is None else result.approximation.as_json(),
         "verify": None if result.comparison is None else result.comparison.as_json(),
+        "proof": _proof_document(target, result),
         "culprit": result.culprit or None,
         "reproducer": None if result.reproducer is None else str(result.reproducer),
+    }
+
+
+def _proof_document(target: Path | None, result: Result) -> dict[str, Any] | None:
+    certificate = result.certificate
+    if certificate is None:
+        return None
+    return {
+        "file": None if target is None else str(proof_path(target)),
+        "digest": certificate.digest,
+        "rewrites": sum(1 for _ in certificate.records()),
+        "largest_residual": certificate.residual,
+        "gaps": certificate.gaps(),
     }
 
 
@@ -207,6 +242,8 @@ def _check_target(target: Path, args: Namespace) -> None:
     folder = target.parent
     if not _several(args) or folder.exists():
         check_writable(target)
+        if args.proof:
+            check_writable(proof_path(target))
         return
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():

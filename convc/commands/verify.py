@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from argparse import Namespace
 from math import isfinite
+from typing import Any
 
-from convc.api import verify
+from convc.api import replay, verify
+from convc.certificate import Replayed
 from convc.check import Comparison
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
 from convc.console import make_console, progress
+from convc.errors import UsageError
 from convc.judge import Verdict
+from convc.text import printable
 
 
 def run(args: Namespace) -> int:
-    """``convc verify``: compares two models."""
-    with progress(make_console(), "verifying", args.quiet):
+    """``convc verify``: replays the proof if there is one, and compares two models."""
+    if args.proof == "":
+        raise UsageError("--proof: the name is empty: is a variable of your shell not set?")
+    replayed: Replayed | None = None
+    with progress(make_console(), "verifying", args.quiet) as steps:
+        if args.proof is not None:
+            replayed = replay(args.proof, args.a, args.b, seed=args.seed, on_progress=steps.say)
+            steps.say("comparing")
         comparison = verify(
             args.a,
             args.b,
@@ -24,14 +34,37 @@ def run(args: Namespace) -> int:
             seed=args.seed,
         )
     if args.json:
-        print_json({"a": args.a, "b": args.b, "verify": comparison.as_json()})
+        proof = {} if replayed is None else {"proof": _document(replayed)}
+        print_json({"a": args.a, "b": args.b, "verify": comparison.as_json()} | proof)
     elif not args.quiet:
+        if replayed is not None:
+            print(_replayed(replayed))
         print(comparison.verdict.value + ("" if comparison.bit_identical else _figures(comparison)))
         for note in comparison.notes:
-            print(f"note: {note}")
+            print(f"note: {printable(note)}")
     if comparison.verdict is Verdict.UNVERIFIED:
         return BAD_INPUT
     return DONE if comparison.verdict.good else DIFFERENT
+
+
+def _replayed(replayed: Replayed) -> str:
+    if not replayed.rewrites:
+        return "the proof holds: it takes no rewrite to make the second model of the first"
+    number = "1 rewrite" if replayed.rewrites == 1 else f"{replayed.rewrites} rewrites"
+    return (
+        f"the proof holds: {number} found, proved and applied again; largest residual "
+        f"{replayed.residual:.1e}, recorded {replayed.recorded:.1e}"
+    )
+
+
+def _document(replayed: Replayed) -> dict[str, Any]:
+    return {
+        "holds": True,
+        "rewrites": replayed.rewrites,
+        "largest_residual": replayed.residual,
+        "recorded_residual": replayed.recorded,
+        "seed": replayed.seed,
+    }
 
 
 def _figures(comparison: Comparison) -> str:

@@ -56,7 +56,7 @@ def replay(
     on_step: Callable[[Step], None] | None = None,
 ) -> Stats:
     """Does all steps on ``graph``, in place; where a rule declines a place is left as it is."""
-    stats = Stats()
+    stats = Stats(decisions=tuple(tuple((s.rule, s.site) for s in steps) for steps in rounds))
     for steps in rounds:
         places = sites(graph)
         for step in steps:
