@@ -42,6 +42,7 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "ConvTranspose": conv.conv_transpose,
         "Cos": unary(np.cos),
         "DepthToSpace": shape.depth_to_space,
+        "DequantizeLinear": linear.dequantize_linear,
         "Div": binary.DIV,
         "Dropout": elementwise.dropout,
         "Elu": elementwise.elu,

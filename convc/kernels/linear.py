@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .support import Array, Attributes, Inputs, KernelError, broadcasts_to, optional, required
+from .support import (
+    Array,
+    Attributes,
+    Inputs,
+    KernelError,
+    broadcasts_to,
+    normalized_axis,
+    optional,
+    required,
+)
 
 
 def gemm(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
@@ -44,3 +53,35 @@ def matmul(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
         return [np.asarray(np.matmul(a, b))]
     except ValueError as error:
         raise KernelError(f"MatMul of {a.shape} and {b.shape}") from error
+
+
+def dequantize_linear(inputs: Inputs, attributes: Attributes, opset: int) -> list[Array]:
+    """DequantizeLinear: (x − zero point) · scale.
+
+    Scales are one for all, one for each index of ``axis`` (1 by default), or, with ``block_size``,
+    one for each block of so many indices of it.
+    """
+    x, scale = required(inputs, 0, "x"), required(inputs, 1, "x_scale")
+    zero = optional(inputs, 2)
+    shift = np.zeros_like(scale) if zero is None else zero.astype(np.float64)
+    if scale.size == 1:
+        factors = [scale.reshape(()), shift.reshape(())]
+    else:
+        axis = normalized_axis(int(attributes.get("axis", 1)), x.ndim)
+        factors = [_along(array, x, axis, attributes) for array in (scale, shift)]
+    return [(x.astype(np.float64) - factors[1]) * factors[0]]
+
+
+def _along(array: Array, x: Array, axis: int, attributes: Attributes) -> Array:
+    """Factors of an axis, or of blocks of it, in a shape that broadcasts to ``x``."""
+    block = int(attributes.get("block_size", 0))
+    if block:
+        if array.ndim != x.ndim:
+            raise KernelError(f"scales {array.shape} of blocks of {x.shape}")
+        array = np.repeat(array, block, axis)
+        array = array[(*(slice(None),) * axis, slice(x.shape[axis]))]
+    elif array.ndim == 1:
+        array = array.reshape(tuple(-1 if other == axis else 1 for other in range(x.ndim)))
+    if not broadcasts_to(array.shape, x.shape):
+        raise KernelError(f"scales of axis {axis} do not fit {x.shape}")
+    return array

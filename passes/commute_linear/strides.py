@@ -26,7 +26,7 @@ import numpy as np
 from convc.algebra import ConvGeometry
 from convc.conv import conv_geometry, geometry_attributes, pool_geometry
 from convc.graph import Graph
-from convc.ir import Array, Attribute, Dim, Op, TensorType, Value
+from convc.ir import Array, Attribute, Dim, Op, TensorType, Type, Value
 from convc.opset import constant_ints
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import operand
@@ -248,7 +248,7 @@ def _emit(build: Replacement, between: _Between) -> dict[Value, Value]:
     return made
 
 
-def _types(build: Replacement, factors: Strides) -> Callable[[Value], TensorType]:
+def _types(build: Replacement, factors: Strides) -> Callable[[Value], Type]:
     names: dict[tuple[Dim, int], Dim] = {}
 
     def smaller(dim: Dim, factor: int) -> Dim:
@@ -261,9 +261,9 @@ def _types(build: Replacement, factors: Strides) -> Callable[[Value], TensorType
             names[dim, factor] = build.graph.new_dim(None if size is None else -(-size // factor))
         return names[dim, factor]
 
-    def type_of(value: Value) -> TensorType:
-        assert isinstance(value.type, TensorType)
-        assert value.type.shape is not None
+    def type_of(value: Value) -> Type:
+        if not isinstance(value.type, TensorType) or value.type.shape is None:
+            return value.type  # behind an op that nobody knows
         dims = zip(value.type.shape, (1, 1, *factors), strict=True)
         return TensorType(value.type.dtype, tuple(smaller(dim, f) for dim, f in dims))
 

@@ -154,6 +154,8 @@ def _shrunk(graph: Graph, op: Op, value: Value, block: int) -> Rewrite:
     answer.require_first()
     plan = decide(graph, region, Flow(graph, region), block)
     rebuilt = rebuild(graph, plan)
+    if not rebuilt.results:
+        raise NoMatch("")  # dead code: nobody would read what replaces it either
     note = _note(plan, rebuilt.merged)
     return rebuilt.build.rewrite(rebuilt.results, frontier=region.inputs, note=note)
 

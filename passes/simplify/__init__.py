@@ -66,6 +66,7 @@ class Simplify(Pass):
             rule(pairs.merge_reshapes, "Reshape"),
             rule(pairs.merge_casts, "Cast"),
             rule(pool.explicit_pads, "Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool"),
+            rule(pool.pad_of_all_axes, "Pad"),
             rule(pool.pad_into_conv, "Conv"),
             rule(pool.pad_into_average, "AveragePool"),
             rule(pool.pad_into_max, "MaxPool"),

@@ -2,6 +2,8 @@
 
 - ``auto_pad`` becomes ``pads``, where sizes are numbers or the stride is 1. Elsewhere the pads
   depend on the size the model is run at, and ``auto_pad`` stays.
+- A Pad of some axes (opset 18) becomes one of all. onnxruntime 1.32 takes the pads for those of
+  all when it moves a Transpose past the Pad, and then fails, or pads other axes.
 - ``Conv(Pad(x, P), pads=p) = Conv(x, pads=p + P)`` for zeros on spatial axes.
 - ``AveragePool(Pad(x, P), pads=p) = AveragePool(x, pads=p + P, count_include_pad=1)`` if the
   pool counts its own pads, or has none: the zeros of the Pad are counted by every window.
@@ -23,7 +25,7 @@ from convc.conv import conv_geometry, ints, pool_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Attribute, Dim, Op
 from convc.opset import constant_ints
-from convc.rewrite import NoMatch, Rewrite
+from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes.simplify.common import constant_of, data_of, fed, made_by, remake, shape_of
 from passes.simplify.identities import is_nonnegative
 
@@ -48,6 +50,31 @@ def explicit_pads(graph: Graph, op: Op) -> Rewrite:
     attributes = {**op.attributes, "pads": geometry.pads}
     del attributes["auto_pad"]
     return remake(graph, op, {}, attributes, f"{op.kind}: auto_pad made explicit")
+
+
+def pad_of_all_axes(graph: Graph, op: Op) -> Rewrite:
+    """Pad without its operand that names axes."""
+    if op.operand(3) is None:
+        raise NoMatch
+    axes, pads = constant_of(op, 3, "axes"), constant_of(op, 1, "pads")
+    rank = len(shape_of(data_of(op)))
+    full = [0] * (2 * rank)
+    for i, axis in enumerate(axes):
+        full[axis % rank], full[axis % rank + rank] = pads[i], pads[i + len(axes)]
+    built = Replacement(graph)
+    fill = op.operand(2)
+    operands = [built.take(data_of(op)), built.ints(full), fill and built.take(fill)]
+    made = built.graph.add(
+        "Pad",
+        operands[: 2 if fill is None else 3],
+        op.attributes,
+        types=[op.result.type],
+        names=[op.result.name],
+        name=op.name,
+        doc=op.doc,
+        metadata=op.metadata,
+    )
+    return built.rewrite({op.result: made.result}, note="Pad: said for all axes")
 
 
 def pad_into_conv(graph: Graph, op: Op) -> Rewrite:
@@ -75,7 +102,7 @@ def pad_into_average(graph: Graph, op: Op) -> Rewrite:
 def pad_into_max(graph: Graph, op: Op) -> Rewrite:
     """MaxPool of a Pad."""
     pad, geometry, begin, end = _padded_pool(graph, op)
-    if any(graph.uses(result) for result in op.results[1:]):
+    if any(graph.is_used(result) for result in op.results[1:]):
         raise NoMatch("Pad before MaxPool: its indices are used")
     data = data_of(pad)
     if not is_nonnegative(graph, data):

@@ -257,6 +257,24 @@ def test_products() -> None:
     assert counts["compared"] >= 400, counts
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32])
+@pytest.mark.parametrize("opset", [10, 13, 19, 21])
+def test_dequantize_linear(opset: int, dtype: type) -> None:
+    """One scale, one for each index of an axis, one for each block of an axis."""
+    counts: Counter[str] = Counter()
+    rng = np.random.default_rng(opset)
+    x = rng.integers(0, 100, (3, 6, 2)).astype(dtype)
+    for axis, shape in ((None, ()), (0, (3,)), (1, (6,)), (-1, (2,)), (1, (3, 3, 2))):
+        scale = rng.uniform(0.01, 2, shape).astype(np.float32)
+        zero = rng.integers(0, 1 if dtype is np.int32 else 50, shape).astype(dtype)
+        given = {} if axis is None else {"axis": axis}
+        given |= {"block_size": 2} if len(shape) > 1 else {}
+        for inputs in ([x, scale], [x, scale, zero]):
+            compare(counts, "DequantizeLinear", inputs, given, opset, EPSILON * 200)
+    # Axes came with opset 13, blocks with 21.
+    assert counts["compared"] >= {10: 2, 13: 8, 19: 8, 21: 8 if dtype is np.int32 else 10}[opset]
+
+
 SMOOTH = ["Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Erf", "Sin", "Cos", "Mish", "Gelu"]
 PIECES = ["Relu", "LeakyRelu", "Elu", "Selu", "Celu", "HardSigmoid", "HardSwish"]
 STEPS = ["Floor", "Ceil", "Round", "Sign", "Abs", "Neg", "Reciprocal", "Sqrt", "Log", "Identity"]

@@ -290,3 +290,14 @@ def test_other_domains_are_left_alone() -> None:
     op = build.graph.add("Relu", (y,), types=(y.type,), domain="custom")
     stats = Layouts().run(finished(build, conv(build, op.result, strides=(2, 2))))
     assert not stats.applied
+
+
+def test_values_of_unknown_type() -> None:
+    """Behind an op that onnx does not know not even ranks are known."""
+    build, x = start()
+    y = conv(build, x, (3, 3), pads=(1, 1, 1, 1))
+    graph = finished(build, conv(build, y, strides=(2, 3)))
+    y.type = None
+    stats = Layouts().run(graph, Context(prove=prove))
+    assert dict(stats.notes) == {"stride 2×3 of Conv: into Conv before": 1}
+    assert strides_of(graph) == [(2, 3), (1, 1)]

@@ -374,3 +374,12 @@ def test_names_and_types_are_kept() -> None:
     assert [op.name for op in ops[:2]] == ["first", "act"]
     assert [op.result.shape for op in ops] == [(1, 4, 6, 6), (1, 4, 6, 6), (1, 2, 6, 6)]
     assert after.output_names == graph.output_names
+
+
+def test_dead_code_is_left_alone() -> None:
+    """What nobody reads has no results to replace: to rebuild it would never end."""
+    build, x = new_graph((1, 3, 6, 6))
+    y = conv(build, x, 4)
+    conv(build, build.op("Relu", (conv(build, x, 5, dead=[1]),)), 2, unread=[2])
+    graph = finished(build, y)
+    assert PruneDeadChannels(1).run(graph).applied == 0

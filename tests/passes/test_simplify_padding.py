@@ -8,6 +8,8 @@ import pytest
 from convc.build import Builder
 from convc.graph import Graph
 from convc.ir import Dim, TensorType, Value
+from convc.onnx_io import to_bytes
+from convc.runtime import Session, Settings
 from passes.simplify import Simplify
 from tests.passes.simplify_cases import assert_kept, assert_simplified, graph_of, kinds, simplify
 
@@ -124,8 +126,6 @@ PADDED = "Pad before {}: folded"
 POOL = "agraph (float[2,3,8,9] x) => (float[2,3,a,b] y) <int64[8] p = {0,0,1,0,0,0,1,1}"
 
 FOLDED = [
-    ("axes", 18, CONV + ", int64[2] p = {1,2}, float v = {0}, int64[1] t = {-1}>"
-     "{ a = Pad(x, p, v, t) y = Conv(a, w) }", "Conv", ["Conv"]),
     ("opset-10", 10, CONV + "> { a = Pad<pads=[0,0,1,0,0,0,0,2]>(x) y = Conv(a, w) }",
      "Conv", ["Conv"]),
     ("average", 17, POOL + "> { a = Pad(x, p) y = AveragePool<kernel_shape=[3,2]>(a) }",
@@ -153,6 +153,40 @@ FOLDED = [
 )
 def test_pad_is_folded(opset: int, text: str, kind: str, left: list[str]) -> None:
     assert_simplified(text, opset, {PADDED.format(kind): 1}, left)
+
+
+ALL_AXES = "Pad: said for all axes"
+
+
+def test_pad_of_some_axes_becomes_one_of_all() -> None:
+    text = CONV + (
+        ", int64[2] p = {1,2}, float v = {0}, int64[1] t = {-1}>"
+        "{ a = Pad(x, p, v, t) y = Conv(a, w) }"
+    )
+    assert_simplified(text, 18, {ALL_AXES: 1, PADDED.format("Conv"): 1}, ["Conv"])
+    reflected = (
+        "agraph (float[2,3,8,8] x) => (float[2,3,a,b] y) <int64[4] p = {1,0,2,3}, "
+        'int64[2] t = {3,-2}> { y = Pad<mode="reflect">(x, p, , t) }'
+    )
+    after = assert_simplified(reflected, 18, {ALL_AXES: 1}, ["Pad"])
+    (pad,) = (op for op in after.ops() if op.kind == "Pad")
+    assert len(pad.operands) == 2
+    assert pad.operand(1).array.tolist() == [0, 0, 0, 1, 0, 0, 3, 2]
+
+
+def test_onnxruntime_moves_transposes_past_the_new_pad() -> None:
+    """It takes the pads for those of all axes, be it that axes are named."""
+    text = (
+        "agraph (float[1,3,4,5,6] x) => (float[a,b,c,d,e] y) <int64[6] p = {2,2,0,0,2,2}, "
+        "int64[3] t = {2,3,4}, float v = {0}> { a = Transpose<perm=[0,2,1,3,4]>(x) "
+        "b = Pad(a, p, v, t) y = Transpose<perm=[0,2,1,3,4]>(b) }"
+    )
+    graph = graph_of(text, 18)
+    x = {"x": np.random.default_rng(0).standard_normal((1, 3, 4, 5, 6)).astype(np.float32)}
+    (expected,) = Session(to_bytes(graph), Settings(optimised=False, threads=1)).run(x)
+    _, after = simplify(graph)
+    (got,) = Session(to_bytes(after), Settings(threads=1)).run(x)
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_pad_with_another_user_stays_for_that_one() -> None:
