@@ -27,20 +27,8 @@ from convc.ir import (
     Type,
     Value,
 )
+from convc.orders import Plain, needed, topological
 from convc.places import Places
-
-_EMPTY: dict[str, Any] = {}
-
-
-def _shared_empty() -> dict[str, Any]:
-    return _EMPTY
-
-
-class _Plain(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
-    """A DiGraph without data on nodes and edges: one shared dict saves a quarter of the memory."""
-
-    edge_attr_dict_factory = staticmethod(_shared_empty)
-    node_attr_dict_factory = staticmethod(_shared_empty)
 
 
 class Graph:
@@ -54,7 +42,7 @@ class Graph:
         self.header = header or Header()
         self.sizes: MutableMapping[str, int] = dict(sizes or {})
         self.version = 0
-        self._digraph = _Plain()
+        self._digraph = Plain()
         self._places = Places()
         self._inputs: list[Op] = []
         self._order: tuple[int, tuple[Op, ...]] = (-1, ())
@@ -330,7 +318,7 @@ class Graph:
         """A snapshot in topological order, as near to the order of adding as that allows."""
         version, order = self._order
         if version != self.version:
-            order = tuple(_topological(self._digraph))
+            order = tuple(topological(self._digraph))
             self._order = (self.version, order)
         return order
 
@@ -389,7 +377,7 @@ class Graph:
                 _copy_op(part, value.op, copies)
             else:
                 copies[value] = part.add_input(value.name, value.type)
-        order = self.ops() if keep_dead else _needed(inputs, outputs)
+        order = self.ops() if keep_dead else needed(inputs, outputs)
         for op in order:
             if op is self.output or (op.results and all(value in copies for value in op.results)):
                 continue
@@ -434,43 +422,3 @@ def _copy_op(target: Graph, op: Op, copies: dict[Value, Value]) -> None:
     copy = target.add_like(op, operands)
     for old, new in zip(op.results, copy.results, strict=True):
         copies.setdefault(old, new)
-
-
-def _topological(digraph: nx.DiGraph) -> Iterator[Op]:
-    """Depth first over operands from each op in the order of adding, without recursion.
-
-    Raises InvalidGraphError on a cycle.
-    """
-    done: set[Op] = set()
-    for root in digraph:
-        yield from _post_order(root, done, frozenset())
-
-
-def _needed(inputs: Sequence[Value], outputs: Sequence[Value]) -> Iterator[Op]:
-    done: set[Op] = set()
-    boundary = frozenset(inputs)
-    for value in outputs:
-        if value not in boundary:
-            yield from _post_order(value.op, done, boundary)
-
-
-def _post_order(root: Op, done: set[Op], boundary: frozenset[Value]) -> Iterator[Op]:
-    if root in done:
-        return
-    open_ops = {root}
-    stack = [(root, iter(root.operands))]
-    while stack:
-        op, operands = stack[-1]
-        for value in operands:
-            if value is None or value in boundary or value.op in done:
-                continue
-            if value.op in open_ops:
-                raise InvalidGraphError(f"the graph has a cycle through {value.op!r}")
-            open_ops.add(value.op)
-            stack.append((value.op, iter(value.op.operands)))
-            break
-        else:
-            stack.pop()
-            open_ops.discard(op)
-            done.add(op)
-            yield op
