@@ -78,10 +78,11 @@ def _off(old: Array, new: Any, trial: Trial, i: int, factor: float, *, stored: b
         return ""
     a, b = np.where(known, a, 0.0), np.where(known, b, 0.0)
     scale = float(np.abs(a).max())
+    unit = roundoff(old.dtype)
     if trial.spread is None:
-        allowed: Any = KNOWN_ONLY_ROUGHLY * scale
+        # Foreign activations are computed to units of 1: their tails are nothing but rounding.
+        allowed: Any = max(KNOWN_ONLY_ROUGHLY * scale, ROUNDED_VALUES * unit)
     else:
-        unit = roundoff(old.dtype)
         allowed = factor * trial.spread[i] + UNITS * unit * channel_scale(a)
         allowed += float(np.finfo(old.dtype).tiny)
     ratio = np.abs(a - b) / np.maximum(allowed, 1e-300)

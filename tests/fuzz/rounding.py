@@ -19,7 +19,7 @@ from convc.reference import evaluate
 
 BOUNDED = frozenset(
     {"Sigmoid", "Tanh", "Softmax", "LogSoftmax", "Softplus", "HardSigmoid", "Erf"}
-    | {"Elu", "Selu", "Celu", "Gelu", "Mish"}
+    | {"Elu", "Selu", "Celu", "Gelu", "QuickGelu", "Mish"}
 )
 """Kinds that are computed to a unit of 1, not of their result: of exp(x) − 1, or tails cut off."""
 
@@ -28,6 +28,9 @@ INTERPOLATED = 16.0
 
 SAMPLES = 2
 """Times a network is moved."""
+
+FEW = 16
+"""Values of a channel below which it is no statistic of its own."""
 
 NEGLIGIBLE = 1e-6 * 2.0**-10
 """Units of roundoff, of the largest weight of an op, below which a filter of it counts as nothing:
@@ -126,8 +129,10 @@ def _spread(exact: Array, moved: Sequence[Array]) -> Array:
     axes = tuple(axis for axis in range(exact.ndim) if axis != 1) if exact.ndim > 1 else None
     own = apart.max(axis=axes, keepdims=True)
     # Few samples of few values may be small by chance: channels are about equally sensitive.
+    # And one value may be small because it cancels: then it is as sensitive as the large ones.
     largest = float(size.max())
-    usual = 0.25 * apart.max() * (size.max(axis=axes, keepdims=True) / largest if largest else 0.0)
+    part = size.max(axis=axes, keepdims=True) / largest if largest else 0.0
+    usual = 0.25 * apart.max() * (part if exact.size >= FEW * own.size else 1.0)
     return np.broadcast_to(np.maximum(own, usual), exact.shape)
 
 
