@@ -16,25 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from convc.errors import UsageError
-from convc.feeds import Case, data_sizes, made_up
+from convc.feeds import Case
 from convc.graph import Graph
 from convc.interfaces import interface_difference
 from convc.ir import Array, is_real
 from convc.judge import Finding, Verdict, judge, matches, worst_of
 from convc.jumps import agree_between_jumps, decides_otherwise, has_jumps
 from convc.limits import limits_of, too_large
-from convc.opset import macs
 from convc.reference import EvaluationError, evaluate
 from convc.runtime import Model, RunError, Session, Settings, StoppedError
-from convc.trial_sizes import COARSE, other_sizes
+from convc.trials import Trial, trials_of
 
 HOPELESS = 1e-2
 """Error of the original against float64, relative to its scale, beyond which it is all rounding."""
-
-HEAVY = 3e9
-"""MACs above which only noise and borders are judged against float64, which takes seconds for each,
-and large values only where they come out differently; others are not tried."""
 
 
 @dataclass(slots=True)
@@ -145,102 +139,85 @@ def compare(
         return result
     limits = limits_of(original.graph)
     settings = replace(settings or Settings(), optimised=False, limits=limits)
+    trials, problem = trials_of(original.graph, data, seed)
+    if problem:
+        result.notes.append(problem)
+    # The sessions go before the next one comes: each keeps the memory of its activations.
+    ran = _compare_plain(trials, original, other, result, settings, tolerance=tolerance)
+    if ran is not None and result.verdict.good:
+        why = _deployment_fault(ran, original, other, replace(settings, optimised=True), tolerance)
+        if why:
+            result.fail(f"on {ran.case.name}, with onnxruntime's optimisations on, {why}")
+    return result
+
+
+def _compare_plain(
+    trials: Sequence[Trial],
+    original: Subject,
+    other: Subject,
+    result: Comparison,
+    settings: Settings,
+    *,
+    tolerance: float,
+) -> _Run | None:
+    """Adds what the trials show to ``result``; returns the first that the original ran on."""
     try:
         session = Session(original.model, settings)
     except RunError as error:
         result.worsen(Verdict.UNVERIFIED, f"onnxruntime cannot load it: {error}")
         result.bit_identical = False
-        return result
+        return None
     try:
         pair = (original, session), (other, Session(other.model, settings))
     except RunError as error:
         result.fail(f"onnxruntime loads the original but not this one: {error}")
-        return result
-    trials, problem = _trials(original.graph, data, seed)
-    if problem:
-        result.notes.append(problem)
+        return None
+    first: _Run | None = None
     evidence = False
     accepted = False
-    first: Case | None = None
     for trial in trials:
         if result.verdict is Verdict.DIFFERENT:
             break
-        if not (trial.instead and accepted):
-            count = len(result.cases)
-            try:
-                evidence |= _compare_on(trial, *pair, result, tolerance)
-            except StoppedError as error:
-                result.worsen(Verdict.UNVERIFIED, f"on {trial.case.name}, {error}")
-                result.bit_identical = False
-                return result
-            accepted = len(result.cases) > count
-            first = trial.case if accepted and first is None else first
-    if first is not None and result.verdict.good:
-        why = _deployment_fault(first, *pair, replace(settings, optimised=True), tolerance)
-        if why:
-            result.fail(f"on {first.name}, with onnxruntime's optimisations on, {why}")
+        if trial.instead and accepted:
+            continue
+        try:
+            run = _run(trial, *pair, result)
+            accepted = run is not None
+            if run is not None:
+                evidence |= _compare_on(trial, run, original, other, result, tolerance=tolerance)
+                first = first or run
+        except StoppedError as error:
+            result.worsen(Verdict.UNVERIFIED, f"on {trial.case.name}, {error}")
+            result.bit_identical = False
+            return None
+    evidence |= result.verdict is Verdict.DIFFERENT
     if not evidence:
         ran = "shows nothing on" if result.cases else "ran on none of"
         result.worsen(Verdict.UNVERIFIED, f"it {ran} the inputs tried: give --data or --dim")
         result.bit_identical = False
-    return result
+    return first
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """What is tried.
-
-    Attributes:
-        case: the inputs.
-        sizes: of open dims.
-        required: the original has to run on them.
-        thorough: float64 judges whatever comes out.
-        instead: only where the one before was refused.
-    """
+class _Run:
+    """One set of inputs that the original ran on, and the outputs of both models."""
 
     case: Case
-    sizes: dict[str, int]
-    required: bool
-    thorough: bool = True
-    instead: bool = False
+    before: Sequence[Any]
+    after: Sequence[Any]
 
 
-def _trials(graph: Graph, data: Sequence[Case], seed: int) -> tuple[list[_Trial], str]:
-    """What is tried, and what is missing to try more."""
-    trials = [_Trial(case, data_sizes([case], graph), required=True) for case in data]
-    names = sorted({d for v in graph.inputs for d in (v.shape or ()) if isinstance(d, str)})
-    usual = {name: graph.sizes[name] for name in names if name in graph.sizes}
-    try:
-        made = made_up(graph, usual, seed)
-    except UsageError as error:
-        return trials, "" if data else str(error)
-    few = sum(macs(graph, op) or 0 for op in graph.ops()) > HEAVY
-    for number, case in enumerate(made[:3] if few else made):
-        trials.append(_Trial(case, usual, not data, thorough=number < 2 or not few))
-    if not names:
-        return trials, ""
-    # Other sizes than those the model was optimised at; the original may refuse them.
-    for title, sizes, cases in other_sizes(usual):
-        for case in made_up(graph, sizes, seed + 1)[:cases]:
-            renamed = replace(case, name=f"{case.name} at {title} sizes")
-            again = title in COARSE
-            trials.append(_Trial(renamed, sizes, required=False, instead=again))
-    return trials, ""
-
-
-def _compare_on(
-    trial: _Trial,
+def _run(
+    trial: Trial,
     original: tuple[Subject, Session],
     other: tuple[Subject, Session],
     result: Comparison,
-    tolerance: float,
-) -> bool:
-    """Adds what one set of inputs shows to ``result``; False where it shows nothing.
+) -> _Run | None:
+    """Runs both; None where one does not run, which ``result`` hears of.
 
-    That is where the original does not run, where its outputs hold no finite number, or where they
-    are rounding only: further from float64 than `HOPELESS`.
+    Raises StoppedError where one takes more than it may.
     """
-    graph, case = original[0].graph, trial.case
+    case = trial.case
     try:
         before = original[1].run(case.feeds)
     except StoppedError:
@@ -248,14 +225,32 @@ def _compare_on(
     except RunError as error:
         if trial.required:
             result.worsen(result.verdict, f"the original does not run: {error}")
-        return False
+        return None
     try:
         after = other[1].run(case.feeds)
     except StoppedError:
         raise
     except RunError as error:
         result.fail(f"on {case.name} it fails where the original runs: {error}")
-        return True
+        return None
+    return _Run(case, before, after)
+
+
+def _compare_on(
+    trial: Trial,
+    run: _Run,
+    original: Subject,
+    other: Subject,
+    result: Comparison,
+    *,
+    tolerance: float,
+) -> bool:
+    """Adds what one set of inputs shows to ``result``; False where it shows nothing.
+
+    That is where the original's outputs hold no finite number, or where they are rounding only:
+    further from float64 than `HOPELESS`.
+    """
+    graph, case, before, after = original.graph, run.case, run.before, run.after
     result.cases.append(case.name)
     if trial.sizes not in result.sizes:
         result.sizes.append(trial.sizes)
@@ -266,7 +261,7 @@ def _compare_on(
 
     for name, a, b in zip(graph.output_names, before, after, strict=True):
         if matches([a], [b]):
-            why = decides_otherwise(graph, other[0].graph, name, case.feeds, verdict_on)
+            why = decides_otherwise(graph, other.graph, name, case.feeds, verdict_on)
             if why:
                 result.worsen(Verdict.DIFFERENT, f"{name}, {case.name}: {why}")
     if matches(before, after):
@@ -288,13 +283,13 @@ def _compare_on(
         findings = [
             rule(a, b, truth, again=again)
             for a, b, truth, again in zip(
-                before, after, exact, _optimised_run(original[0], case, Settings()), strict=True
+                before, after, exact, _optimised_run(original, case, Settings()), strict=True
             )
         ]
     for name, a, finding in zip(graph.output_names, before, findings, strict=True):
         hopeless = finding.original_error >= HOPELESS
         if hopeless or finding.verdict is Verdict.DIFFERENT:
-            judged = agree_between_jumps(graph, other[0].graph, name, case.feeds, verdict_on)
+            judged = agree_between_jumps(graph, other.graph, name, case.feeds, verdict_on)
             if judged is not None:
                 result.worsen(judged[0], f"{name}: {judged[1]}")
                 evidence = True
@@ -320,32 +315,27 @@ def _optimised_run(subject: Subject, case: Case, settings: Settings) -> Sequence
 
 
 def _deployment_fault(
-    case: Case,
-    original: tuple[Subject, Session],
-    other: tuple[Subject, Session],
-    settings: Settings,
-    tolerance: float,
+    run: _Run, original: Subject, other: Subject, settings: Settings, tolerance: float
 ) -> str:
     """What only onnxruntime's optimisations make wrong with the other model, or nothing."""
-    graph = original[0].graph
+    graph, case = original.graph, run.case
     try:
-        deployed = Session(other[0].model, settings).run(case.feeds)
+        deployed = Session(other.model, settings).run(case.feeds)
     except StoppedError:
         return ""
     except RunError as error:
-        ran = [output is not None for output in _optimised_run(original[0], case, settings)]
+        ran = [output is not None for output in _optimised_run(original, case, settings)]
         return f"it fails where the original runs: {error}" if any(ran) else ""
     rule = partial(judge, tolerance=tolerance, by_channel=case.varied)
-    plain = other[1].run(case.feeds)
-    if all(rule(a, b, None).verdict.good for a, b in zip(plain, deployed, strict=True)):
+    if all(rule(a, b, None).verdict.good for a, b in zip(run.after, deployed, strict=True)):
         return ""
-    before, again = original[1].run(case.feeds), _optimised_run(original[0], case, settings)
+    again = _optimised_run(original, case, settings)
     try:
         exact: Sequence[Array | None] = evaluate(graph, case.feeds)
     except EvaluationError:
-        exact = [None] * len(before)
+        exact = [None] * len(again)
     for name, a, b, truth, c in zip(
-        graph.output_names, before, deployed, exact, again, strict=True
+        graph.output_names, run.before, deployed, exact, again, strict=True
     ):
         finding = rule(a, b, truth, again=c)
         alike = c is not None and rule(c, b, None).verdict.good

@@ -450,7 +450,7 @@ def test_an_open_batch_asks_for_no_more_sizes() -> None:
 
 
 def test_heavy_models_are_tried_on_large_values_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convc.check.HEAVY", 0)
+    monkeypatch.setattr("convc.trials.HEAVY", 0)
     bound = model([node("Clip", "x low high", "y")], {"low": np.float32(-9), "high": np.float32(9)})
     result = compared(model([node("Identity", "x", "y")]), bound)
     assert result.verdict is Verdict.DIFFERENT

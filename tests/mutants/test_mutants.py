@@ -41,7 +41,7 @@ def test_a_wrong_rewrite_is_caught_and_its_pass_named(mutant: Mutant) -> None:
 
 
 def test_large_values_are_tried_on_heavy_models_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convc.check.HEAVY", 0)
+    monkeypatch.setattr("convc.trials.HEAVY", 0)
     (mutant,) = [mutant for mutant in MUTANTS if mutant.name == "softmax-overflow"]
     outcome = run(mutant, proofs=False)
     assert outcome.caught
