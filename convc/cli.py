@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 from convc.errors import ConvcError, ProofError
+from convc.text import one_line
 from convc.version import __version__
 
 COMMANDS = ("optimize", "verify", "cost", "bench", "print", "passes", "cache")
@@ -33,7 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Graphs are many small objects that live long: collecting them over and over takes a third of
     # the time of a large one.
     gc.set_threshold(200_000, 50, 50)
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not sys.warnoptions:
+        # What numpy says of infinite weights is for programmers: a user gets one line, or none.
+        warnings.simplefilter("ignore")
+    before = _let_terminate()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except (KeyboardInterrupt, _Terminated) as stop:
+        terminated = isinstance(stop, _Terminated)
+        word = "terminated" if terminated else "interrupted"
+        print(f"convc: {word}; no file is half-written", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: list[str]) -> int:
     args = _parser().parse_args(_known_command(arguments))
     try:
         # --help must not wait for onnx and numpy, nor one command for what another needs.
@@ -42,9 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, error)
     except ConvcError as error:
         return _fail(2, error)
-    except KeyboardInterrupt:
-        print("convc: interrupted; no file is half-written", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -56,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("CONVC_DEBUG"):
             raise
-        text = " ".join(str(error).split()) or "no message"
+        text = one_line(error) or "no message"
         print(
             f"convc: internal error, {type(error).__name__}: {text[:300]} "
             "(set CONVC_DEBUG=1 for the traceback, and please report it)",
@@ -65,8 +82,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+class _Terminated(BaseException):
+    """The process was told to end: now, and not with the best so far as Ctrl-C may ask for."""
+
+
+def _let_terminate() -> signal.Handlers | None:
+    """Makes SIGTERM clean up first, as Ctrl-C does, where nobody else has decided what it does.
+
+    Returns what it did before, None where that was left alone.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return None
+    signal.signal(signal.SIGTERM, _terminate)
+    return signal.SIG_DFL
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise _Terminated
+
+
 def _fail(code: int, error: Exception) -> int:
-    print("convc: " + " ".join(str(error).split()), file=sys.stderr)
+    print("convc: " + one_line(error), file=sys.stderr)
     return code
 
 
@@ -127,6 +164,11 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
         help="compare the models (default), prove each rewrite as well, or neither",
     )  # fmt: skip
     parser.add_argument(
+        "--proof", action="store_true",
+        help="prove each rewrite, whatever --verify says, and write a record of all of them beside "
+        "the model, for convc verify --proof",
+    )  # fmt: skip
+    parser.add_argument(
         "--budget", type=_seconds, default=60.0, metavar="S",
         help="seconds that asking the clock may take, and as many again that fitting may (60)",
     )  # fmt: skip
@@ -172,9 +214,17 @@ def _add_error(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "exit code: 0 equal, 1 different, 2 could not be compared"
+    parser.epilog = (
+        "exit code: 0 equal (and the proof holds), 1 different, 2 could not be compared; "
+        "example: convc verify --proof faster.onnx.proof.json model.onnx faster.onnx"
+    )
     parser.add_argument("a", metavar="A", help="the model that is right by definition")
     parser.add_argument("b", metavar="B", help="the model that should compute the same")
+    parser.add_argument(
+        "--proof", metavar="FILE",
+        help="replay the record that optimize --proof wrote: B was made of A by these rewrites and "
+        "nothing else, each proved again on other inputs",
+    )  # fmt: skip
     _add_verification(parser)
 
 

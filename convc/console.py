@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from convc.api import Result
 from convc.costs import Summary
 from convc.judge import Verdict
 from convc.pipeline import PassReport
+from convc.text import printable
 
 STYLES = {
     Verdict.IDENTICAL: "green",
@@ -44,14 +46,30 @@ MOST_REASONS = 8
 """Reasons listed in a summary; the JSON has all."""
 
 
+class _Console(Console):
+    """A console that obeys nothing that comes from a model's file: names may hold escapes."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments, what is not printable in their texts written out."""
+        for segment in super().render(renderable, options):
+            text = segment.text
+            if segment.control or text.isprintable():
+                yield segment
+            else:
+                lines = "\n".join(map(printable, text.split("\n")))
+                yield Segment(lines, segment.style)
+
+
 def make_console() -> Console:
     """The console on stderr; rich itself looks at the terminal and at ``NO_COLOR``."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def make_stdout() -> Console:
     """The console for tables that are a command's answer; plain and wide where they are piped."""
-    made = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    made = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if not made.is_terminal:
         made.width = PIPE_WIDTH
     return made

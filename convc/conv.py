@@ -42,6 +42,8 @@ def transpose_geometry(op: Op) -> TransposeGeometry | None:
     if kernel is None:
         return None
     rank = len(kernel)
+    if not _is_of_rank(op.operand(0), rank):
+        return None
     ones = (1,) * rank
     strides, dilations = ints(op, "strides", ones), ints(op, "dilations", ones)
     extra = ints(op, "output_padding", (0,) * rank)
@@ -105,6 +107,8 @@ def _kernel(op: Op) -> tuple[int, ...] | None:
 
 def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvGeometry | None:
     rank = len(kernel)
+    if not _is_of_rank(op.operand(0), rank):
+        return None
     ones = (1,) * rank
     strides, dilations = ints(op, "strides", ones), ints(op, "dilations", ones)
     begin, end = _explicit_pads(op, rank)
@@ -127,6 +131,11 @@ def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvG
         return ConvGeometry(kernel, strides, dilations, tuple(begin), tuple(end), group)
     except ValueError:
         return None
+
+
+def _is_of_rank(value: Value | None, rank: int) -> bool:
+    """Whether a value may have so many spatial axes: what a file says of it may be wrong."""
+    return value is None or value.shape is None or len(value.shape) == rank + 2
 
 
 def _same_pads(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias
-from zipfile import BadZipFile
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from convc.errors import UsageError
 from convc.graph import Graph
 from convc.ir import Array, TensorType, Value, is_real
+from convc.memory import free_memory
 from convc.onnx_io.shapes import UNNAMED
 from convc.samples.images import IMAGE_SUFFIXES, is_image, load_images
 from convc.samples.preprocess import Plan, parse_preprocess, plan
@@ -25,6 +26,18 @@ Data: TypeAlias = str | Path | Feeds | Sequence[Feeds] | None
 
 Make: TypeAlias = Callable[[tuple[int, ...]], Any]
 """Makes numbers of a shape."""
+
+
+LARGEST_UNPACKED, MOST_PACKED = 2**27, 100
+"""Bytes that any array of a compressed file may have, and how many times its packed ones a larger
+one: numbers that were measured are packed to a half, zeros to a thousandth."""
+
+
+NPY = b"\x93NUMPY"
+_SIZELESS = re.compile(rb"[SUVa]0*['\"]")
+
+MADE_UP = 24
+"""Bytes that making up a number takes: random, in double precision, and with what masks it."""
 
 
 class CannotFeedError(UsageError):
@@ -55,18 +68,22 @@ def required(graph: Graph) -> list[Value]:
     return [value for value in graph.inputs if value.op.default is None]
 
 
-def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
+def made_up(
+    graph: Graph, sizes: Mapping[str, int], seed: int, count: int | None = None
+) -> list[Case]:
     """Inputs on which a wrong rewrite shows.
 
     Signed noise; spikes on the borders and in the corners of an empty image; noise a hundred times
     as large; constants for each channel, with a step; noise in [0, 1) as images are. All ones alone
     would prove nothing. Integer inputs get ones (a size, a rate, an index that nearly always
-    exists), images of bytes random ones; inputs with a default keep it.
+    exists) or, where they pick rows of a table, random ones, images of bytes random bytes; inputs
+    with a default keep it.
 
     Args:
         graph: whose inputs to make.
         sizes: size of each named dim.
         seed: of the random numbers.
+        count: how many to make, in this order; None: all.
     """
     rng = np.random.default_rng(seed)
     kinds: dict[str, Make] = {
@@ -78,7 +95,7 @@ def made_up(graph: Graph, sizes: Mapping[str, int], seed: int) -> list[Case]:
     }
     return [
         Case(name, _fill(graph, sizes, make, rng), name != "constants")
-        for name, make in kinds.items()
+        for name, make in islice(kinds.items(), count)
     ]
 
 
@@ -239,23 +256,57 @@ def data_sizes(cases: list[Case], graph: Graph) -> dict[str, int]:
 def _load_file(file: Path, graph: Graph) -> Feeds:
     where = f"--data {file}"
     names = [value.name for value in required(graph)]
+    if not file.is_file() and file.exists():
+        raise UsageError(f"{where}: is no regular file")
     try:
+        with file.open("rb") as stream:
+            _check_header(stream)
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             arrays = {names[0]: loaded} if len(names) == 1 else {}
         else:
             with loaded:
+                _check_members(loaded, where)
                 arrays = {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
         raise UsageError(f"{where}: no such file") from error
     except PermissionError as error:
         raise UsageError(f"{where}: may not be read: permission denied") from error
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except MemoryError as error:
+        raise UsageError(f"{where}: its arrays do not fit into memory") from error
+    except UsageError:
+        raise
+    except Exception as error:  # of a broken header numpy raises whatever Python's parser does
         raise UsageError(f"{where}: not a file of numpy arrays (.npz or .npy) or image") from error
     if isinstance(loaded, np.ndarray) and len(names) != 1:
         listed = ", ".join(names)
         raise UsageError(f"{where}: the model has inputs {listed}; give an .npz with these")
     return arrays
+
+
+def _check_header(stream: IO[bytes]) -> None:
+    """Raises ValueError for an .npy of elements without a size: numpy would count them one by one.
+
+    What is no .npy passes: numpy says what it is.
+    """
+    if stream.read(len(NPY)) != NPY:
+        return
+    wide = stream.read(2)[:1] > b"\x01"
+    size = int.from_bytes(stream.read(4 if wide else 2), "little")
+    if _SIZELESS.search(stream.read(min(size, 2**16))):
+        raise ValueError("its elements have no size")
+
+
+def _check_members(archive: Any, where: str) -> None:
+    """Raises UsageError for what unpacks to far more than it is packed: zeros, made to harm."""
+    for entry in archive.zip.infolist():
+        with archive.zip.open(entry) as stream:
+            _check_header(stream)
+        if entry.file_size > max(LARGEST_UNPACKED, MOST_PACKED * entry.compress_size):
+            raise UsageError(
+                f"{where}: {entry.filename!r} unpacks to {entry.file_size / 1e9:.1f} GB from "
+                f"{entry.compress_size / 1e6:.1f} MB: refused; save it without compression"
+            )
 
 
 def _fit_all(arrays: Feeds, graph: Graph, where: str) -> Feeds:
@@ -302,6 +353,12 @@ def input_shape(value: Value, sizes: Mapping[str, int]) -> tuple[int, ...]:
     shape = tuple(size for size in dims if size is not None)
     if len(shape) < len(dims) or type_.dtype == np.dtype(object):
         raise CannotFeedError(f"input {value.name!r} cannot be made up: give --data")
+    free = free_memory()
+    if free is not None and MADE_UP * prod(shape) > free:
+        raise CannotFeedError(
+            f"input {value.name!r} of {MADE_UP * prod(shape) / 1e9:.3g} GB with what makes it up "
+            "does not fit into the memory that is free: give smaller sizes with --dim"
+        )
     return shape
 
 
@@ -316,11 +373,32 @@ def make_input(
         return np.frombuffer(rng.bytes(prod(shape)), dtype).reshape(shape)
     if dtype.kind in "iub":
         return np.ones(shape, dtype)
+    if not prod(shape):
+        return np.empty(shape, dtype)  # its other axes may be of any length
     return np.asarray(make(shape)).astype(dtype)
 
 
 def _fill(graph: Graph, sizes: Mapping[str, int], make: Make, rng: np.random.Generator) -> Feeds:
-    return {value.name: make_input(value, sizes, make, rng) for value in required(graph)}
+    feeds = {value.name: make_input(value, sizes, make, rng) for value in required(graph)}
+    for value in required(graph):
+        rows = _rows(graph, value)
+        if rows:
+            like = feeds[value.name]
+            feeds[value.name] = rng.integers(0, rows, like.shape).astype(like.dtype)
+    return feeds
+
+
+def _rows(graph: Graph, value: Value) -> int:
+    """How many rows the tables have that an input picks from; 0 where it is for anything else."""
+    found: list[int] = []
+    for op, index in graph.uses(value):
+        shape = op.inputs[0].shape if op.kind == "Gather" and op.inputs[0] is not None else None
+        axis = op.attributes.get("axis", 0)
+        if op.domain or index != 1 or not shape or not isinstance(axis, int):
+            return 0
+        rows = shape[axis]
+        found.append(rows if isinstance(rows, int) else 0)
+    return min(found, default=0)
 
 
 def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -329,7 +407,8 @@ def _borders(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     edge = np.zeros(shape, bool)
     for axis in range(2 if len(shape) > 2 else 0, len(shape)):
         index: list[Any] = [slice(None)] * len(shape)
-        for position in {0, 1, shape[axis] - 2, shape[axis] - 1} & set(range(shape[axis])):
+        size = shape[axis]
+        for position in {i for i in (0, 1, size - 2, size - 1) if 0 <= i < size}:
             index[axis] = position
             edge[tuple(index)] = True
     return np.asarray(np.where(edge, spikes, 0.0))

@@ -1,13 +1,26 @@
-"""Memory that holds what will hardly be needed again, given back before its owner goes."""
+"""The memory of this process: how much it uses, and what can be given back early."""
 
 from __future__ import annotations
 
 import mmap
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convc.ir import Array
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process uses now; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
 
 
 def give_back(array: Array) -> None:
@@ -27,3 +40,29 @@ def give_back(array: Array) -> None:
     size = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
     if size > 0 and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED, first, size)
+
+
+def free_memory() -> int | None:
+    """Bytes that this process can still get: of the machine, its container and its own limit.
+
+    None where the system does not say.
+    """
+    return min(_free(), default=None)
+
+
+def _free() -> Iterator[int]:
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable:"))
+        yield int(line.split()[1]) << 10
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        most = int((group / "memory.max").read_text())
+        yield max(0, most - int((group / "memory.current").read_text()))
+    with suppress(OSError, ValueError, ImportError):
+        import resource  # noqa: PLC0415  # not everywhere
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            yield max(0, soft - pages * os.sysconf("SC_PAGE_SIZE"))

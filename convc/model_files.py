@@ -12,6 +12,9 @@ from convc.graph import Graph
 
 TEXT = ".mlir"
 
+LARGEST_TEXT = 2**33
+"""Bytes of a text: weights of 2 GB as hexadecimal digits, with room."""
+
 
 def load(
     path: str | Path,
@@ -36,6 +39,7 @@ def load(
     text = read_text(path)
     try:
         graph = mlir.parse_graph(text)
+        onnx_io.check_graph(graph)
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from error
     # The sizes of the dims between follow from those of the inputs: inference has to find them.
@@ -67,6 +71,11 @@ def runnable(path: str | Path) -> bytes | str | Path:
 def read_text(path: Path) -> str:
     """The text of a file; raises InvalidModelError where it has none."""
     try:
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise InvalidModelError(f"{path}: is {what}, not a text")
+        if path.exists() and path.stat().st_size > LARGEST_TEXT:
+            raise InvalidModelError(f"{path}: too large for a text: use ONNX, with external data")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InvalidModelError(f"{path}: no such file") from error

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, TypeAlias
 
 from convc.errors import ConvcError, UsageError
 from convc.ir import Array
+from convc.memory import resident_bytes
 from convc.onnx_io import identity_model
 
 Model: TypeAlias = bytes | str | Path
@@ -20,6 +23,9 @@ Model: TypeAlias = bytes | str | Path
 
 LONGEST_MESSAGE = 400
 """Characters of onnxruntime's messages that are passed on."""
+
+GLANCE = 0.02
+"""Seconds between two looks at a run that has limits."""
 
 OPTIMISED = "optimised.onnx"
 """Name of the file in a trace's folder that the optimised model is saved to."""
@@ -38,6 +44,18 @@ class RunError(ConvcError):
     """onnxruntime refused a model or failed on an input: the message is its first line."""
 
 
+class StoppedError(RunError):
+    """A run was stopped at its limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may take at the most: seconds, and bytes of memory besides those before it."""
+
+    seconds: float
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a session is set up.
@@ -48,12 +66,14 @@ class Settings:
         provider: execution provider, by onnxruntime's name (with or without ``ExecutionProvider``).
         denormal_as_zero: the runtime's flag against slow subnormals. It binds a process only if its
             first session sets it, so it belongs into a process of its own.
+        limits: of every run; None: it may take what it takes.
     """
 
     optimised: bool = True
     threads: int | None = None
     provider: str = "CPU"
     denormal_as_zero: bool = False
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,7 @@ class Session:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if settings.denormal_as_zero:
             options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        self._limits = settings.limits
         self._trace = trace
         if trace is not None:
             _write_trace(options, trace)
@@ -113,10 +134,19 @@ class Session:
         return [entry.name for entry in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> list[Any]:
-        """The outputs for ``feeds``; raises RunError where onnxruntime fails."""
+        """The outputs for ``feeds``; raises RunError where onnxruntime fails.
+
+        Raises StoppedError where it takes more than the limits of its settings.
+        """
+        watch = None if self._limits is None else _Watch(self._limits, _onnxruntime().RunOptions())
         try:
-            return list(self._session.run(None, dict(feeds)))
+            if watch is None:
+                return list(self._session.run(None, dict(feeds)))
+            with watch:
+                return list(self._session.run(None, dict(feeds), watch.options))
         except Exception as error:  # onnxruntime's errors share no public base class
+            if watch is not None and watch.reason:
+                raise StoppedError(watch.reason) from error
             raise RunError(_one_line(error)) from error
 
     def end_trace(self) -> Trace:
@@ -124,6 +154,39 @@ class Session:
         if self._trace is None:
             raise ValueError("the session is not traced")
         return Trace(self._trace / OPTIMISED, Path(self._session.end_profiling()))
+
+
+class _Watch:
+    """Looks, while onnxruntime runs, how long and how large that gets; tells it to stop.
+
+    It does so between two nodes: one that takes long by itself is not interrupted.
+    """
+
+    def __init__(self, limits: Limits, options: Any) -> None:
+        self.options = options
+        self.reason = ""
+        self._limits = limits
+        self._over = Event()
+        self._thread = Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        start, before = time.monotonic(), resident_bytes()
+        while not self._over.wait(GLANCE):
+            grown = resident_bytes() - before
+            if time.monotonic() - start > self._limits.seconds:
+                self.reason = f"it had not ended after {self._limits.seconds:.0f} s"
+            elif grown > self._limits.bytes:
+                self.reason = f"it took {grown / 1e9:.1f} GB and did not stop"
+            if self.reason:
+                self.options.terminate = True
+                return
 
 
 def _write_trace(options: Any, folder: Path) -> None:

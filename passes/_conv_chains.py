@@ -30,7 +30,7 @@ from convc.ir import Array, Op, TensorType, Value
 from convc.kernels import KERNELS
 from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import fixed, known, operand, require_alone, require_small, sizes, storable
-from passes._conv_layers import Layer, read_chain, read_layer, require_output
+from passes._conv_layers import Layer, read_chain, read_layer, require_near, require_output
 
 LARGEST_MAP_MACS = 2**33
 """MACs of sending a constant map through a conv beyond which it would take too long to compile."""
@@ -50,6 +50,7 @@ def fuse_conv(graph: Graph, op: Op, border: str) -> Rewrite:
         raise NoMatch("the shapes of the two convs do not fit")
     size = sizes(first.data.shape, first.geometry.ndim)
     require_output(first.geometry, second.geometry, size)
+    require_near(first.geometry, second.geometry, size)
     require_small(_weights_at_most(first, second))
 
     ring = ring_condition(first.geometry, second.geometry, size)

@@ -8,12 +8,16 @@ from math import prod
 import numpy as np
 
 from convc.algebra import ConvGeometry, TransposeGeometry, transpose_as_conv
+from convc.algebra.border import span
 from convc.algebra.geometry import Geometry
 from convc.conv import conv_geometry, transpose_geometry
 from convc.graph import Graph
 from convc.ir import Array, Op, Value
 from convc.rewrite import NoMatch
 from passes._chains import added, constant, operand, sizes, trace
+
+LARGEST_SPAN = 2**24
+"""Positions of one axis up to which the border between two convs is looked at."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,16 @@ def read_layer(op: Op) -> Layer:
         raise NoMatch("the geometry depends on an unknown size")
     if isinstance(geometry, TransposeGeometry) and max(geometry.strides) == 1:
         geometry, kernel = transpose_as_conv(kernel, geometry)
-    return Layer(op, data, weight, kernel, vector, geometry)
+    layer = Layer(op, data, weight, kernel, vector, geometry)
+    if vector is not None and vector.shape != (layer.channels[1],):
+        raise NoMatch(f"the {op.kind} is not valid: its biases are not one for each filter")
+    return layer
+
+
+def require_near(first: Geometry, second: Geometry, size: tuple[int | None, ...]) -> None:
+    """Declines where following two convs along an axis, position by position, would take long."""
+    if span(first, second, size) > LARGEST_SPAN:
+        raise NoMatch("the convs reach too far")
 
 
 def require_output(first: Geometry, second: Geometry | None, size: tuple[int | None, ...]) -> None:

@@ -171,6 +171,8 @@ def _read_norm(graph: Graph, op: Op) -> Elementwise:
     epsilon = op.attributes.get("epsilon", float(np.float32(1e-5)))
     assert isinstance(epsilon, (int, float))
     scale, bias, mean, var = (np.asarray(array, np.float64) for array in arrays)
+    if not scale.shape == bias.shape == mean.shape == var.shape:
+        raise NoMatch("the BatchNormalization is not valid: its vectors differ in length")
     if not (var + epsilon > 0).all():
         raise NoMatch("a variance of the BatchNormalization is not positive")
     affine = batch_norm_affine(scale, bias, mean, var, epsilon)

@@ -24,8 +24,9 @@ def interleaved(
         return value
     dims = value.shape or (None,) * (len(factors) + 2)
     channels = dims[1] // phases if isinstance(dims[1], int) else None
+    if value.dtype is None or len(dims) != len(factors) + 2:
+        raise NoMatch("the type of what is interleaved is not known")
     spatial = [_scaled(build, dim, s) for dim, s in zip(dims[2:], factors, strict=True)]
-    assert value.dtype is not None
     type_ = TensorType(value.dtype, (dims[0], channels, *spatial))
     square = len(factors) == 2 and factors[0] == factors[1]
     # Before opset 11 a DepthToSpace has phases first.

@@ -82,6 +82,8 @@ def read(op: Op) -> Linear:
     if not is_real(weight.dtype):
         raise NoMatch("")
     if op.kind == "Gemm":
+        if weight.array.ndim != 2:
+            raise NoMatch("the Gemm is not valid: its weights are no matrix")
         in_axis = -2 if op.attributes.get("transA") else -1
         layout: Layout = "conv" if op.attributes.get("transB") else "matmul"
         return Linear(op, data, weight, weight.array, op.operand(2), in_axis, -1, layout)
@@ -90,7 +92,11 @@ def read(op: Op) -> Linear:
     group = group_of(op)
     if weight.array.ndim < 3 or weight.array.shape[0] % group:
         raise NoMatch(f"the {op.kind} is not valid")
-    return Linear(op, data, weight, weight.array, op.operand(2), axis, axis, layout, group)
+    linear = Linear(op, data, weight, weight.array, op.operand(2), axis, axis, layout, group)
+    bias = None if linear.bias is None else linear.bias.array
+    if bias is not None and bias.shape != (linear.outputs,):
+        raise NoMatch(f"the {op.kind} is not valid: its biases are not one for each filter")
+    return linear
 
 
 def _read_matmul(op: Op, a: Value, b: Value) -> Linear:

@@ -299,3 +299,39 @@ def test_what_is_neither_arrays_nor_an_image(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("1,2\n")
     with pytest.raises(UsageError, match=r"not a file of numpy arrays \(.npz or .npy\) or image"):
         load_data(tmp_path / "data.csv", one_input())
+
+
+def picking(*more: Any) -> Graph:
+    table = {"table": kernel(1, 9, 4)}
+    return graph_of(
+        model(
+            [node("Gather", "table i", "y", axis=0), *more],
+            table,
+            inputs={"i": (INT64, (200,))},
+            outputs={"y": FLOAT, **({"z": INT64} if more else {})},
+        )
+    )
+
+
+def test_rows_of_a_table_are_picked_at_random() -> None:
+    (case, *_) = made_up(picking(), {}, seed=0)
+    assert set(case.feeds["i"].tolist()) == set(range(9))
+
+
+def test_integers_that_are_more_than_rows_stay_ones() -> None:
+    (case, *_) = made_up(picking(node("Neg", "i", "z")), {}, seed=0)
+    assert set(case.feeds["i"].tolist()) == {1}
+
+
+def test_empty_inputs_are_made_at_once() -> None:
+    """Their other axes may be of any length: nothing is made along these."""
+    for case in made_up(one_input((0, 4, 1000, 2**31 - 1)), {}, 0):
+        assert case.feeds["x"].shape == (0, 4, 1000, 2**31 - 1)
+
+
+def test_only_as_many_inputs_are_made_up_as_asked_for() -> None:
+    graph = one_input((2, 3, 8, 8))
+    first, every = made_up(graph, {}, 0, 2), made_up(graph, {}, 0)
+    assert [case.name for case in first] == [case.name for case in every[:2]]
+    for few, many in zip(first, every, strict=False):
+        assert np.array_equal(few.feeds["x"], many.feeds["x"])

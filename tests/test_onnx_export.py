@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper
 from convc.graph import Graph
 from convc.ir import Array
 from convc.onnx_io import from_bytes, to_bytes
-from tests.onnx_helpers import info, model, weight
+from tests.onnx_helpers import info, model, run, weight
 
 NODE = helper.make_node
 ROOT = Path(__file__).parent.parent
@@ -109,3 +109,15 @@ def test_a_weight_that_nobody_uses_and_that_has_no_name_is_not_written() -> None
     assert not exported(graph).initializer
     graph.add_constant(np.ones(3), "kept")
     assert [tensor.name for tensor in exported(graph).initializer] == ["kept"]
+
+
+def test_no_two_nodes_of_one_name() -> None:
+    """onnxruntime refuses such a file; inside a graph names may repeat."""
+    nodes = [NODE("Neg", ["x"], ["a"], "n"), NODE("Abs", ["a"], ["y"], "m")]
+    graph = from_bytes(model(nodes, [info("x", (4, 6))], [info("y", None)]).SerializeToString())
+    for op in graph.ops():
+        if not op.is_boundary:
+            op.name = "same"
+    written = to_bytes(graph)
+    assert [n.name for n in ModelProto.FromString(written).graph.node] == ["same", "same_1"]
+    np.testing.assert_array_equal(run(written, {"x": X})[0], X)

@@ -159,6 +159,19 @@ def border_map(  # noqa: PLR0917  (two ops have that many parameters)
     return constant_response(w2, values, second, first.output_size(size), b2)
 
 
+def span(first: Geometry, second: Geometry, size: MaybeSizes) -> int:
+    """How many positions `ring_condition` may look at for one axis: large pads make them many.
+
+    Arguments as there, the numbers of axes equal.
+    """
+    return max(
+        max(_borders_apart(first, second, axis) * first.strides[axis] * second.strides[axis], known)
+        if isinstance(second, TransposeGeometry) or not _pads_nothing(second, axis)
+        else 0
+        for axis, known in enumerate(entry or 0 for entry in size)
+    )
+
+
 def reached(geometry: Geometry, axis: int, size: int) -> Positions:
     """Output positions, in bounds or not, that some input position reaches."""
     if isinstance(geometry, ConvGeometry):
@@ -247,9 +260,15 @@ def _constant_reason(geometry: Geometry, axis: int, size: int | None) -> str | N
     if end <= 0:
         return None
     # A dynamic size takes every remainder, also the one that reads all of the padding.
-    if size is None or seen(geometry, axis, geometry.axis_output(axis, size))[-1] >= size:
+    if size is None or _last_read(geometry, axis, size) >= size:
         return f"axis {axis} end: padding {end} > 0"
     return None
+
+
+def _last_read(geometry: ConvGeometry, axis: int, size: int) -> int:
+    outputs = geometry.axis_output(axis, size)
+    start = geometry.strides[axis] * (outputs - 1) - geometry.pads_begin[axis]
+    return start + geometry.extent[axis] - 1
 
 
 def _transpose_constant_reason(

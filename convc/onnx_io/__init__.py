@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from onnx import ModelProto, TensorProto, helper
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper
 
 from convc.errors import ConvcError, InvalidModelError, UsageError
-from convc.files import check_writable, write_whole
+from convc.files import being_written, check_writable, remove_stale, write_whole
 from convc.graph import Graph
 from convc.onnx_io.exporter import CONSTANTS_NEED_IR, LARGE, export_model
-from convc.onnx_io.importer import import_model, parse_model
+from convc.onnx_io.importer import check_soundness, import_model, parse_model
+from convc.onnx_io.metadata import functions_only, model_metadata
+from convc.onnx_io.outside import move_weights_out, remove_unused
 from convc.onnx_io.refresh import refresh_types
-from convc.onnx_io.tensors import Files, Payload, map_file
-from convc.onnx_io.wire import grow, reference, shrink
+from convc.onnx_io.tensors import Files, map_file
+from convc.onnx_io.wire import grow, shrink
 
-LARGEST_FILE = 2**31 - 2**20
-"""Protobuf ends at 2 GiB; beyond (less a margin) weights go to a file beside the model."""
+PROTOBUF_ENDS = 2**31
+"""Bytes that no protobuf reaches."""
+LARGEST_FILE = PROTOBUF_ENDS - 2**20
+"""From there on (2 GiB less a margin) weights go to a file beside the model."""
 EXTERNAL_FROM = LARGE
 """Bytes from which a weight is put into the external file."""
 MAPPED_FROM = 2**20
 """Bytes from which a file is mapped; below that there is nothing to gain."""
 
 __all__ = [
+    "check_graph",
     "from_bytes",
+    "functions_only",
     "identity_model",
     "load",
+    "model_metadata",
     "refresh_types",
     "save",
     "to_bytes",
@@ -77,6 +84,22 @@ def from_bytes(data: bytes, sizes: Mapping[str, int] | None = None) -> Graph:
     return import_model(parse_model(data, "model"), None, sizes or {})
 
 
+def check_graph(graph: Graph) -> None:
+    """Raises InvalidModelError where the graph could not come from a sound file, as `load` does.
+
+    For graphs that were read from elsewhere: the bytes in them (of subgraphs, functions, types)
+    may be anything.
+    """
+    try:
+        model, _ = export_model(graph)
+        data = model.SerializeToString()
+    except (ConvcError, ValueError, TypeError, OverflowError, NotImplementedError) as error:
+        raise InvalidModelError(f"it makes no ONNX model: {error}") from error
+    except DecodeError as error:
+        raise InvalidModelError("bytes of it that ONNX reads are broken") from error
+    check_soundness(parse_model(data, "its ONNX form"))
+
+
 def to_bytes(graph: Graph) -> bytes:
     """The serialised model; raises UsageError where it does not fit into one protobuf."""
     if weight_bytes(graph) > LARGEST_FILE:
@@ -90,22 +113,26 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
 
     Args:
         graph: what to write; verified first.
-        path: the file.
-        external_data: put the weights into a file beside it; always done above 2 GB.
+        path: the file. It may be the one that ``graph`` was read from.
+        external_data: put the weights into a file beside it; always done above 2 GB. The data file
+            of the model that is replaced stays for those who are reading it; the next time it
+            is removed, as no model names it any more.
     """
     path = Path(path)
     check_writable(path)
     graph.verify()
     model, weights = export_model(graph)
-    made = None
-    if external_data or weight_bytes(graph) > LARGEST_FILE:
-        made = _move_weights_out(model, weights, path)
-        weights = {}
+    remove_stale(path.parent)
+    remove_unused(path)
     try:
-        write_whole(path, *grow(model.SerializeToString(deterministic=True), weights))
+        # Until the model is in its place, nobody names its data file: it must not seem unused.
+        with being_written(path.parent):
+            if external_data or weight_bytes(graph) > LARGEST_FILE:
+                move_weights_out(model, weights, path)
+                weights = {}
+            write_whole(path, *grow(model.SerializeToString(deterministic=True), weights))
     except BaseException:
-        if made is not None:
-            made.unlink(missing_ok=True)
+        remove_unused(path)
         raise
 
 
@@ -137,32 +164,18 @@ def _read(path: Path) -> bytes:
     if path.is_dir():
         raise InvalidModelError(f"{path}: is a folder, not a model file")
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidModelError(f"{path}: is no regular file, as a model has to be")
+        if path.stat().st_size >= PROTOBUF_ENDS:
+            raise InvalidModelError(
+                f"{path}: larger than 2 GiB, where protobuf ends; "
+                "a model of that size keeps its weights in external data"
+            )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InvalidModelError(f"{path}: no such file") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot read it: {error.strerror or error}") from error
-
-
-def _move_weights_out(model: ModelProto, weights: Mapping[int, Payload], path: Path) -> Path | None:
-    """Moves large weights into a file named after their content; returns it where it is new.
-
-    So the old model never sees the new weights: its data file has another name.
-    """
-    if not weights:
-        return None
-    digest = hashlib.blake2b(digest_size=8)
-    for data in weights.values():
-        digest.update(data)
-    name = f"{path.stem}.{digest.hexdigest()}.data"
-    target = path.parent / name
-    known = target.exists()
-    write_whole(target, *weights.values())
-    offset = 0
-    for index, data in weights.items():
-        model.graph.initializer[index].MergeFromString(reference(name, offset, len(data)))
-        offset += len(data)
-    return None if known else target
 
 
 def identity_model(opset: int) -> bytes:

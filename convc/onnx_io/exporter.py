@@ -113,13 +113,12 @@ def _has_bodies(op: Op) -> bool:
 
 
 def _describe(
-    known: Iterable[ValueInfoProto], name: str, type_: Type, owner: str = ""
+    known: Mapping[str, ValueInfoProto], name: str, type_: Type, owner: str = ""
 ) -> ValueInfoProto:
     """An entry of the interface, with what the file says of it where that still holds."""
     entry = ValueInfoProto(name=name)
-    for candidate in known:
-        if candidate.name == name:
-            entry.CopyFrom(candidate)
+    if name in known:
+        entry.CopyFrom(known[name])
     if decode_type(entry.type, owner) != type_:
         entry.type.CopyFrom(encode_type(type_))
     return entry
@@ -134,6 +133,7 @@ class _Exporter:
         self.shell = shell
         self.bound: dict[Value, str] = {}
         self.taken: set[str] = {""}
+        self.nodes: set[str] = set()
         self.large: dict[int, Payload] = {}
 
     def run(self) -> None:
@@ -153,12 +153,13 @@ class _Exporter:
         self._write_types(nodes)
 
     def _bind_interface(self) -> None:
+        known = {entry.name: entry for entry in self.shell.input}
         for value in self.graph.inputs:
             if value.name in self.taken:
                 raise InvalidGraphError(f"two inputs are named {value.name!r}")
             self.bound[value] = value.name
             self.taken.add(value.name)
-            entry = _describe(self.shell.input, value.name, value.type, value.name)
+            entry = _describe(known, value.name, value.type, value.name)
             if entry.doc_string != value.op.doc:
                 entry.doc_string = value.op.doc
             self.target.input.append(entry)
@@ -170,7 +171,7 @@ class _Exporter:
     def _bind(self, value: Value) -> None:
         if value in self.bound:
             return
-        unnamed = not value.name and not self.graph.uses(value)
+        unnamed = not value.name and not self.graph.is_used(value)
         if unnamed and _may_be_omitted(value, self.graph.header.opsets):
             return
         self.bound[value] = self._fresh(value.name or f"{value.op.kind}_{value.index}")
@@ -205,6 +206,15 @@ class _Exporter:
         if op.captures:
             captured = zip(op.captures, names[given:], strict=True)
             rename_captured(node, {old: self._outside(old, new, inner) for old, new in captured})
+        self._append(node)
+
+    def _append(self, node: NodeProto) -> None:
+        """Writes a node, under a name that no other has: onnxruntime refuses two of one name."""
+        stem, numbers = node.name, count(1)
+        while node.name in self.nodes:
+            node.name = f"{stem}_{next(numbers)}"
+        if node.name:
+            self.nodes.add(node.name)
         self.target.node.append(node)
 
     def _outside(self, old: str, new: str, inner: set[str]) -> str:
@@ -212,20 +222,20 @@ class _Exporter:
         if new == old or new not in inner:
             return new
         alias = self._fresh(f"{new}_captured")
-        self.target.node.append(helper.make_node("Identity", [new], [alias], name=alias))
+        self._append(helper.make_node("Identity", [new], [alias], name=alias))
         return alias
 
     def _write_outputs(self) -> None:
+        known = {entry.name: entry for entry in self.shell.output}
         copied: set[str] = set()
         for value, name, type_ in zip(
             self.graph.outputs, self.graph.output_names, self.graph.output_types, strict=True
         ):
-            self.target.output.append(_describe(self.shell.output, name, type_))
+            self.target.output.append(_describe(known, name, type_))
             if self.bound[value] != name and name not in copied:
                 copied.add(name)
-                self.target.node.append(
-                    helper.make_node("Identity", [self.bound[value]], [name], name=f"{name}_copy")
-                )
+                source = self.bound[value]
+                self._append(helper.make_node("Identity", [source], [name], name=f"{name}_copy"))
 
     def _write_types(self, nodes: Iterable[Op]) -> None:
         """Types of values between, where the file had them or no inference finds them.
@@ -235,10 +245,11 @@ class _Exporter:
         3 % slower.
         """
         told = {value.name for value in self.shell.value_info}
+        results = set(self.graph.output_names)
         for op in nodes:
             for result in op.results:
                 name = self.bound.get(result, "")
                 known = result.type is not None and (op.domain or name in told)
-                if name and known and name not in self.graph.output_names:
+                if name and known and name not in results:
                     entry = self.target.value_info.add(name=name)
                     entry.type.CopyFrom(encode_type(result.type))

@@ -14,12 +14,11 @@ from convc.errors import InvalidModelError
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Opaque, Type, Value
 from convc.onnx_io.bodies import bodies, captured, tensors
-from convc.onnx_io.shapes import decode_type, infer
+from convc.onnx_io.guards import check_model, domain_of, label
+from convc.onnx_io.shapes import SMALL_WEIGHT, decode_type, infer
 from convc.onnx_io.tensors import Files, from_array, to_array, to_dense
 
 OLDEST_OPSET = 6
-SMALL_WEIGHT = 1024
-"""Elements up to which shape inference sees a weight's values (it needs sizes, axes, pads)."""
 
 
 def parse_model(data: bytes, where: str) -> ModelProto:
@@ -35,23 +34,35 @@ def parse_model(data: bytes, where: str) -> ModelProto:
         ) from error
     if not model.HasField("graph") or not (model.opset_import or model.ir_version):
         raise InvalidModelError(f"{where}: not an ONNX model (it holds no graph)")
-    if not all(isinstance(text, str) for text in _texts(model)):
+    if not _is_text(model):
         raise InvalidModelError(f"{where}: a broken ONNX model (it holds names that are no text)")
     return model
 
 
-def _texts(message: Message) -> Iterator[str | bytes]:
-    """All strings of a message. What is no UTF-8 comes as bytes, and no name may be that."""
+def _is_text(message: Message) -> bool:
+    """Whether all strings of a message are text. What is no UTF-8 comes as bytes."""
     if isinstance(message, TensorProto):
-        yield message.name  # the fields of a tensor are copied when they are listed
-        return
+        return isinstance(message.name, str)  # a tensor's fields are copied when they are listed
+    if isinstance(message, AttributeProto) and message.type in _NUMBERS:
+        return isinstance(message.name, str) and isinstance(message.ref_attr_name, str)
     for descriptor, value in message.ListFields():
-        values = value if descriptor.is_repeated else (value,)
-        if descriptor.type == FieldDescriptor.TYPE_STRING:
-            yield from values
-        elif descriptor.type == FieldDescriptor.TYPE_MESSAGE:
-            for inner in values:
-                yield from _texts(inner)
+        kind = descriptor.type
+        if kind not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
+            continue
+        sound = _is_string if kind == FieldDescriptor.TYPE_STRING else _is_text
+        if not all(map(sound, value if descriptor.is_repeated else (value,))):
+            return False
+    return True
+
+
+_NUMBERS = frozenset(
+    {AttributeProto.INT, AttributeProto.INTS, AttributeProto.FLOAT, AttributeProto.FLOATS}
+)
+"""Types of attributes that hold no text but their names; most are of these."""
+
+
+def _is_string(text: object) -> bool:
+    return isinstance(text, str)
 
 
 def import_model(
@@ -70,8 +81,7 @@ def import_model(
         keep_initializer_inputs: keep weights that are also graph inputs as inputs with a default;
             otherwise they become constants, as onnxruntime wants them for speed.
     """
-    opsets = {_domain(entry.domain): int(entry.version) for entry in model.opset_import}
-    _check_opset(opsets, model.graph)
+    opsets = check_soundness(model)
     _embed_external(model, files)
     weights = _take_weights(model.graph, files)
     if not keep_initializer_inputs:
@@ -98,6 +108,22 @@ def import_model(
     declared = [decode_type(entry.type) for entry in model.graph.output]
     graph.set_outputs([values[name] for name in outputs], outputs, declared)
     return graph
+
+
+def check_soundness(model: ModelProto) -> dict[str, int]:
+    """Raises InvalidModelError where a model is of no version known, or no sound one.
+
+    Returns the versions of its operators by domain.
+    """
+    if not 0 <= model.ir_version <= onnx.IR_VERSION:
+        raise InvalidModelError(
+            f"IR version {model.ir_version} is not known to this onnx, which goes to "
+            f"{onnx.IR_VERSION}: upgrade onnx, or export with an older one"
+        )
+    opsets = {domain_of(entry.domain): int(entry.version) for entry in model.opset_import}
+    _check_opset(opsets, model.graph)
+    check_model(model)
+    return opsets
 
 
 def decode_attributes(node: NodeProto, files: Files | None = None) -> dict[str, Attribute]:
@@ -133,7 +159,7 @@ def _check_opset(opsets: Mapping[str, int], graph: GraphProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     version = opsets.get("", None)
     if version is None:
-        if all(_domain(node.domain) for node in graph.node):
+        if all(domain_of(node.domain) for node in graph.node):
             return
         raise InvalidModelError("the model does not say which opset its nodes are of")
     if version > newest:
@@ -234,10 +260,6 @@ def _skeleton(model: ModelProto) -> ModelProto:
     return skeleton
 
 
-def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
-
-
 def _keep(field: object, entries: list[onnx.ValueInfoProto]) -> None:
     copies = [onnx.ValueInfoProto.FromString(entry.SerializeToString()) for entry in entries]
     del field[:]  # type: ignore[attr-defined]
@@ -272,16 +294,12 @@ def _ordered(graph: GraphProto, values: Mapping[str, Value]) -> Iterator[NodePro
                 continue
             if waiting[0] not in makers:
                 raise InvalidModelError(
-                    f"node {_label(node)} uses {waiting[0]!r}, made by no node, input or weight"
+                    f"node {label(node)} uses {waiting[0]!r}, made by no node, input or weight"
                 )
             if id(node) in open_nodes:
-                raise InvalidModelError(f"the graph has a cycle through node {_label(node)}")
+                raise InvalidModelError(f"the graph has a cycle through node {label(node)}")
             open_nodes.add(id(node))
             stack.extend(makers[name] for name in dict.fromkeys(waiting) if name in makers)
-
-
-def _label(node: NodeProto) -> str:
-    return f"{node.name or (node.output[0] if node.output else '?')!r} ({node.op_type})"
 
 
 def _add_node(
@@ -291,26 +309,26 @@ def _add_node(
     types: Mapping[str, Type],
     files: Files | None,
 ) -> None:
-    if node.op_type in (INPUT, OUTPUT, "") and not _domain(node.domain):
-        raise InvalidModelError(f"node {_label(node)} is of no kind that ONNX knows")
-    if node.op_type == CONSTANT and not _domain(node.domain):
+    if node.op_type in (INPUT, OUTPUT, "") and not domain_of(node.domain):
+        raise InvalidModelError(f"node {label(node)} is of no kind that ONNX knows")
+    if node.op_type == CONSTANT and not domain_of(node.domain):
         array = _constant(node, files)
         if array is None:
-            raise InvalidModelError(f"node {_label(node)} holds no value")
+            raise InvalidModelError(f"node {label(node)} holds no value")
         name = node.output[0]
         values[name] = graph.add_constant(array, name, doc=node.doc_string)
         return
     names = captured(node)
     missing = [name for name in (*node.input, *names) if name and name not in values]
     if missing:
-        raise InvalidModelError(f"node {_label(node)} uses {missing[0]!r}, which nothing makes")
+        raise InvalidModelError(f"node {label(node)} uses {missing[0]!r}, which nothing makes")
     op = graph.add(
         node.op_type,
         [values[name] if name else None for name in (*node.input, *names)],
         decode_attributes(node, files),
         types=[types.get(name) for name in node.output],
         names=list(node.output),
-        domain=_domain(node.domain),
+        domain=domain_of(node.domain),
         name=node.name,
         doc=node.doc_string,
         overload=getattr(node, "overload", ""),

@@ -8,8 +8,8 @@ from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Dim, Op, TensorType, Type, Value
 from convc.onnx_io.bodies import rename_captured
 from convc.onnx_io.exporter import encode_node
-from convc.onnx_io.importer import SMALL_WEIGHT, hollow
-from convc.onnx_io.shapes import encode_type, infer
+from convc.onnx_io.importer import hollow
+from convc.onnx_io.shapes import SMALL_WEIGHT, encode_type, infer
 from convc.onnx_io.tensors import from_array, to_elem_type
 
 

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 
-from convc.errors import UsageError
+from convc.errors import InvalidModelError, UsageError
 from convc.ir import Dim, OpaqueType, TensorType, Type
+from convc.onnx_io.mistakes import corrected
+from convc.onnx_io.propagation import may_follow_values
 from convc.onnx_io.tensors import to_dtype, to_elem_type
 
 BATCH, CHANNELS, SPATIAL, SAMPLES = 1, 3, 224, 16000
 """Sizes where nothing else is said: first axis, an open second of four, other axes, audio."""
+
+SMALL_WEIGHT = 1024
+"""Elements up to which shape inference sees a weight's values (it needs sizes, axes, pads)."""
 
 UNNAMED = "?"
 """First character of the names that convc gives to dims that have none in the file."""
@@ -123,8 +129,28 @@ def _as_unnamed(type_: Type, said: set[str]) -> Type:
 
 
 def _run(skeleton: ModelProto) -> list[ValueInfoProto]:
+    """What inference says, its known mistakes mended."""
+    model: ModelProto | None = skeleton
+    rounds = count()
+    while model is not None:
+        found = _inferred(model)
+        types = {entry.name: entry.type for entry in (*model.graph.input, *found)}
+        types |= {tensor.name: _type_of(tensor) for tensor in model.graph.initializer}
+        model = corrected(model, types, next(rounds))
+    return found
+
+
+def _type_of(tensor: TensorProto) -> TypeProto:
+    return helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+
+
+def _inferred(skeleton: ModelProto) -> list[ValueInfoProto]:
+    follow = may_follow_values(skeleton, SMALL_WEIGHT)
     try:
-        graph = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+        graph = onnx.shape_inference.infer_shapes(skeleton, data_prop=follow).graph
+    except onnx.checker.ValidationError as error:
+        reason = (str(error).splitlines() or ["onnx gives no reason"])[0]
+        raise InvalidModelError(f"the model is not valid: {reason}") from error
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         # Inference is a help: a model it cannot follow still goes through, with types unknown.
         graph = skeleton.graph

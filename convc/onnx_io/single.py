@@ -10,6 +10,7 @@ from onnx import ModelProto, helper
 
 from convc.ir import Array, Header, Op, TensorType, Type
 from convc.onnx_io.exporter import encode_node
+from convc.onnx_io.mistakes import right_type
 from convc.onnx_io.shapes import decode_type, encode_type
 from convc.onnx_io.tensors import from_array
 
@@ -46,6 +47,11 @@ def infer_results(
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise ValueError(_reason(str(error))) from error
     found = {entry.name: decode_type(entry.type) for entry in inferred.graph.output}
+    given = {entry.name: entry.type for entry in (*graph.input, *inferred.graph.output)}
+    given |= {t.name: helper.make_tensor_type_proto(t.data_type, t.dims) for t in graph.initializer}
+    right = right_type(graph.node[0], given, {t.name: t for t in graph.initializer})
+    if right is not None:
+        found |= dict.fromkeys(filter(None, results), decode_type(right))
     return [_without_names(found[name]) for name in results]
 
 

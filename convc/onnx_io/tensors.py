@@ -21,6 +21,10 @@ _PACKED_BITS = {
 }
 """Bits of the types that share bytes; older versions of onnx know fewer of them."""
 
+LARGEST_SPARSE, SPARSEST = 2**28, 1000
+"""Bytes that any sparse weight may have once it is dense, and bytes for each of its own that a
+larger one may: a few values must not ask for all of the memory."""
+
 Payload: TypeAlias = bytes | memoryview
 """The bytes of a weight as they stand in a file: those of its array, where these are the same."""
 
@@ -95,8 +99,19 @@ def to_dense(sparse: onnx.SparseTensorProto, files: Files | None) -> Array:
     """The dense array of a sparse tensor (linear or coordinate indices)."""
     values = to_array(sparse.values, files)
     indices = to_array(sparse.indices, files)
+    shape = tuple(sparse.dims)
+    size = prod(shape) * values.dtype.itemsize
+    if min(shape, default=0) < 0 or size > max(LARGEST_SPARSE, SPARSEST * values.nbytes):
+        raise InvalidModelError(
+            f"sparse weight {sparse.values.name!r} is broken: {values.size} values for a shape "
+            f"of {'×'.join(map(str, shape))}"
+        )
     try:
-        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        if indices.dtype.kind not in "iu":
+            raise IndexError(f"the indices are of type {indices.dtype}")
+        if indices.size and indices.min() < 0:
+            raise IndexError("an index is negative")
+        dense = np.zeros(shape, values.dtype)
         if indices.ndim == 1:
             dense.reshape(-1)[indices] = values
         else:
@@ -159,9 +174,15 @@ def _read_external(tensor: TensorProto, files: Files | None) -> Array:
 
 
 def _external_path(where: str, location: str, folder: Path) -> Path:
-    path = (folder / location).resolve()
-    if not location or os.path.isabs(location) or not path.is_relative_to(folder.resolve()):
+    try:
+        path = (folder / location).resolve()
+        inside = path.is_relative_to(folder.resolve()) and not os.path.isabs(location)
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        name = location[:80]
+        raise InvalidModelError(f"{where} is broken: {name!r} is no name of a file") from error
+    if not location or not inside:
         raise InvalidModelError(f"{where} points outside the model's folder: {location!r}; refused")
-    if not path.is_file():
+    if not there:
         raise InvalidModelError(f"{where} is missing: put {location!r} beside the model")
     return path

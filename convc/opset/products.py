@@ -48,6 +48,8 @@ def recurrence(graph: Graph, op: Op) -> Recurrence | None:
     shape, weights = graph.concrete_shape(data), graph.concrete_shape(recurrent)
     if shape is None or weights is None:
         return None
+    if len(shape) != 3:
+        return None
     first, second, inputs = shape
     steps, batch = (second, first) if op.attributes.get("layout") else (first, second)
     return Recurrence(steps, batch, inputs, weights[0], weights[2])

@@ -44,9 +44,10 @@ def _seen(geometry: ConvGeometry, axis: int, size: int | None) -> Array:
     """(k,): which taps of an axis some output reads the input with, at the smallest size."""
     taps = np.arange(geometry.kernel[axis]) * geometry.dilations[axis] - geometry.pads_begin[axis]
     for known in count(1) if size is None else (size,):
-        outputs = np.arange(geometry.axis_output(axis, known)) * geometry.strides[axis]
-        reads = outputs[:, np.newaxis] + taps
-        seen: Array = np.any((reads >= 0) & (reads < known), axis=0)
+        # The first output whose read is not before the input: none reads nearer to its begin.
+        first = np.maximum(-(taps // geometry.strides[axis]), 0)
+        reads = first * geometry.strides[axis] + taps
+        seen: Array = (first < geometry.axis_output(axis, known)) & (reads < known)
         if seen.any():
             break
     return seen

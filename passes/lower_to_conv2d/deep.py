@@ -157,7 +157,7 @@ class DeepLayout(VolumeLayout):
         if shape is None or old.dtype is None:
             return 1
         size = planes.size * shape[0] * prod(shape[3:]) * old.dtype.itemsize
-        return min(len(planes), -(-size // LARGEST_STACK))
+        return max(1, min(len(planes), -(-size // LARGEST_STACK)))  # of an empty batch, too
 
     def _noted(self, parts: list[Value], rows: Rows) -> Value:
         """The value that stands for ``parts``."""

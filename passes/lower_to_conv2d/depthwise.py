@@ -118,9 +118,8 @@ def repeat_inputs(graph: Graph, op: Op) -> Rewrite:
     build = Replacement(graph)
     data, group = operand(op), group_of(op)
     order = np.repeat(np.arange(group), filters)
-    assert isinstance(data.type, TensorType | None)
     type_ = None
-    if data.type is not None and data.shape is not None:
+    if isinstance(data.type, TensorType) and data.shape is not None:
         shape = (data.shape[0], group * filters, *data.shape[2:])
         type_ = TensorType(data.type.dtype, shape)
     operands = (build.take(data), build.constant(order, name=f"{op.result.name}_order"))

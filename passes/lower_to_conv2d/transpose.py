@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import constant, operand, require_small, sizes
 from passes._conv_layers import require_output
 from passes._interleave import cropped, interleaved
+
+MOST_PHASES = 4096
+"""Phases of a stride that are looked into: 64 an axis, beyond what any network has."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def _strided(op: Op) -> Transposed:
     layer = read_transposed(op)
     if max(layer.geometry.strides) == 1:
         raise NoMatch
+    if prod(layer.geometry.strides) > MOST_PHASES:
+        raise NoMatch("the ConvTranspose has too many phases")
     if layer.data.shape is None:
         raise NoMatch("the rank of what the ConvTranspose takes is unknown")
     return layer

@@ -33,7 +33,7 @@ from passes._chains import (
     storable,
     trace,
 )
-from passes._conv_layers import require_output
+from passes._conv_layers import require_near, require_output
 from passes._linear import per_channel
 
 AFFINE = (*elementwise.KINDS, "Neg")
@@ -247,6 +247,7 @@ def _require_exact(first: Link, second: ConvGeometry) -> None:
         raise NoMatch("the Conv is not valid")
     size = sizes(first.data.shape, second.ndim)
     require_output(first.geometry, second, size)
+    require_near(first.geometry, second, size)
     ring = ring_condition(first.geometry, second, size)
     reason = ring.input or (ring.bias if first.bias is not None else None)
     if reason is not None:

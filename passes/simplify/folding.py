@@ -14,12 +14,13 @@ Conditions:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
 
 from convc import kernels
+from convc.concrete.facts import UNKNOWN, derive, source_fact
 from convc.graph import Graph
 from convc.ir import Array, Op, Opaque, Value
 from convc.kernels import KERNELS, KernelError
@@ -47,7 +48,26 @@ KEEPS_SIZE = frozenset(
     {"DepthToSpace", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )
 
-FOLDABLE = (frozenset(KERNELS) | BY_ONNX | {"Cast"}) - {"Dropout", "Shape", "Size"}
+GROWING = frozenset(
+    {
+        "ConstantOfShape", "Conv", "ConvTranspose", "Expand", "Pad", "Range", "Resize", "Tile",
+        "Upsample",
+    }
+)  # fmt: skip
+"""Kinds that may make much of small operands."""
+
+BOUNDED = KEEPS_SIZE | {"Concat", "ConstantOfShape", "Expand", "Range", "Slice", "Tile"}
+"""Kinds whose operands' values say how large the result is."""
+
+FEW = 2**20
+"""Combinations of operands' elements that are computed without a look at the size."""
+
+NEVER = 2**63
+"""Elements of what does not end."""
+
+FOLDABLE = (frozenset(KERNELS) | BY_ONNX | {"Cast"}) - {
+    "DequantizeLinear", "Dropout", "QuantizeLinear", "Shape", "Size",
+}  # fmt: skip
 
 _DTYPES = frozenset(
     {
@@ -68,12 +88,12 @@ def fold_constants(graph: Graph, op: Op, *, max_fold: int) -> Rewrite:
         raise NoMatch
     if any(isinstance(value, Opaque) for value in op.attributes.values()):
         raise NoMatch
-    used = [result for result in op.results if graph.uses(result)]
+    used = [result for result in op.results if graph.is_used(result)]
     if not used or any(_name(result.dtype) not in _DTYPES for result in used):
         raise NoMatch
     if any(array.dtype.name not in _DTYPES for array in given):
         raise NoMatch
-    _check_size(op, given, used, max_fold)
+    _check_size(graph, op, given, used, max_fold)
     values = _compute(graph, op, arrays)
     built = Replacement(graph)
     results = {result: _constant(built, values[result.index], result) for result in used}
@@ -136,17 +156,55 @@ def _name(dtype: np.dtype[Any] | None) -> str:
     return "" if dtype is None else dtype.name
 
 
-def _check_size(op: Op, given: Sequence[Array], used: Sequence[Value], max_fold: int) -> None:
+def _check_size(
+    graph: Graph, op: Op, given: Sequence[Array], used: Sequence[Value], max_fold: int
+) -> None:
     """Bounds the result before it is computed: it may be what does not fit into memory."""
     elements, size = 0, 0
     for result in used:
-        type_shape = result.shape
-        known = type_shape is not None and all(isinstance(d, int) for d in type_shape)
-        number = prod(int(d or 0) for d in type_shape or ()) if known else _bound(op, given)
+        number = _elements(graph, op, result, given)
         assert result.dtype is not None
         elements, size = elements + number, size + number * result.dtype.itemsize
-    if elements > max_fold and size > sum(array.nbytes for array in given):
+    if elements > max_fold and size > _released(graph, op, given):
         raise NoMatch(f"{op.kind}: folding it would grow the weights beyond max-fold")
+
+
+def _released(graph: Graph, op: Op, given: Sequence[Array]) -> int:
+    """Bytes that a result may take the place of.
+
+    Of a Concat only those of weights that it alone reads, once: others stay, and a row of Concats,
+    each of the one before with itself or with what that one read, would grow without end.
+    """
+    if op.kind != "Concat":
+        return sum(array.nbytes for array in given)
+    values = [value for value in dict.fromkeys(op.operands) if value is not None]
+    own = [value for value in values if all(user is op for user, _ in graph.uses(value))]
+    return sum(value.array.nbytes for value in own if value.array is not None)
+
+
+def _elements(graph: Graph, op: Op, result: Value, given: Sequence[Array]) -> int:
+    """Elements of a result, or more.
+
+    What a file says of its shape is believed only where operands so few or small could not make
+    much more of it.
+    """
+    if op.kind in GROWING or prod(max(array.size, 1) for array in given) > FEW:
+        return _found_elements(graph, op, result)
+    shape = result.shape
+    if shape is None or not all(isinstance(d, int) for d in shape):
+        return _bound(op, given)
+    return prod(int(d or 0) for d in shape)
+
+
+def _found_elements(graph: Graph, op: Op, result: Value) -> int:
+    """Elements of a result by its operands alone."""
+    if op.kind in BOUNDED:
+        return _bound(op, [v.array for v in op.operands if v is not None and v.array is not None])
+    facts = [None if value is None else source_fact(graph, value) for value in op.operands]
+    found = derive(graph.header, op, facts, [UNKNOWN] * len(op.results))[result.index].shape
+    if found is None:
+        raise NoMatch(f"{op.kind}: the size of its result is not known")
+    return prod(found)
 
 
 def _bound(op: Op, given: Sequence[Array]) -> int:
@@ -161,14 +219,15 @@ def _bound(op: Op, given: Sequence[Array]) -> int:
         return given[0].size * prod(max(int(d), 1) for d in given[1].reshape(-1))
     if op.kind == "Tile":
         return given[0].size * prod(int(d) for d in given[1].reshape(-1))
-    if op.kind == "Range":
+    if op.kind == "Range" and all(array.size == 1 for array in given):
         start, limit, delta = (float(array.reshape(-1)[0]) for array in given)
-        return max(int((limit - start) / delta) + 1, 0) if delta else 0
+        steps = (limit - start) / delta if delta else 0.0
+        return max(int(steps) + 1, 0) if isfinite(steps) else NEVER
     if op.kind in KEEPS_SIZE or op.kind == "Slice":
         return given[0].size
     if op.kind == "Concat":
         return sum(array.size for array in given)
-    if op.kind in ("Pad", "Resize", "Upsample", "Conv", "ConvTranspose", "NonZero"):
+    if op.kind in ("Pad", "Range", "Resize", "Upsample", "Conv", "ConvTranspose", "NonZero"):
         raise NoMatch
     return prod(max(array.size, 1) for array in given)
 

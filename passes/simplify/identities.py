@@ -97,6 +97,8 @@ def drop_slice(graph: Graph, op: Op) -> Rewrite:
     shape = data.shape
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis = axes[place] if axes else place
+        if shape is not None and not -len(shape) <= axis < len(shape):
+            raise NoMatch
         dim = None if shape is None else shape[axis]
         if (steps and steps[place] != 1) or not _takes_all(dim, start, end):
             raise NoMatch

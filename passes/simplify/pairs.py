@@ -29,6 +29,8 @@ def merge_transposes(graph: Graph, op: Op) -> Rewrite:
     inner = made_by(data_of(op), "Transpose")
     source = data_of(inner)
     first, second = _order(inner), _order(op)
+    if len(first) != len(second):
+        raise NoMatch("the two Transposes are of different ranks")
     order = tuple(first[axis] for axis in second)
     if order == tuple(range(len(order))):
         return forward(graph, op, source, note="Transpose of Transpose: dropped both")

@@ -205,7 +205,25 @@ def flattened_otherwise() -> Graph:
     return finished(build, build.op("MatMul", (y, build.constant(array(9, 3)))))
 
 
+def biases_of_another_length() -> Graph:
+    build, x = start()
+    operands = (x, build.constant(array(3, 2, 1, 1)), build.constant(array(5)))
+    y = build.op("Conv", operands, type_=TensorType(F32, (1, 3, 9, 9)))
+    return finished(build, random_conv(build, y, 2, (1, 1)))
+
+
+def pads_without_end() -> Graph:
+    build, x = start()
+    pads = {"pads": (1, 1, 2**31 - 1, 1)}
+    y = random_conv(build, x, 3, (3, 3))
+    weights = build.constant(array(2, 3, 3, 3))
+    type_ = TensorType(F32, (1, 2, 2**31 + 5, 7))
+    return finished(build, build.op("Conv", (y, weights), pads, type_=type_))
+
+
 DECLINES = [
+    (biases_of_another_length, "the Conv is not valid: its biases are not one for each filter"),
+    (pads_without_end, "the convs reach too far"),
     (other_user, "the value between has other users"),
     (other_user_of_a_copy, "the value between has other users"),
     (graph_output, "the value between is a graph output"),

@@ -61,7 +61,8 @@ def _softmax_groups(graph: Graph, op: Op) -> tuple[int, int] | None:
     if graph.header.opset < PER_AXIS_OPSET:
         axis = _axis(op, 1, len(shape))
         return prod(shape[:axis]), prod(shape[axis:])
-    return _lines(shape, _axis(op, -1, len(shape)))
+    axis = _axis(op, -1, len(shape))
+    return None if axis >= max(len(shape), 1) else _lines(shape, axis)
 
 
 def _axis(op: Op, default: int, rank: int) -> int:

@@ -50,7 +50,7 @@ def transpose_sweeps(graph: Graph, op: Op) -> tuple[Sweep, ...] | None:
 
 def _sweeps(graph: Graph, op: Op, geometry: ConvGeometry | None) -> tuple[Sweep, ...] | None:
     shape, result = shape_of(graph, op), graph.concrete_shape(op.result)
-    if shape is None or result is None or geometry is None:
+    if shape is None or result is None or geometry is None or len(result) != len(shape):
         return None
     return _axes(result[2:], geometry, shape[2:])
 
