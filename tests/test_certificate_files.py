@@ -111,6 +111,35 @@ def test_local_functions_and_the_digest_of_the_proof_are_both_in_the_shell(
     caught(files, capsys, "b.onnx: is not the model that the proof ends with")
 
 
+def test_functions_that_only_a_subgraph_calls_count(tmp_path: Path, capsys: Capture) -> None:
+    """The branch that calls one is hardly ever taken: no comparison would see the difference."""
+    twice = onnx.helper.make_function(
+        "own", "Twice", ["v"], ["w"], [node("Add", "v v", "w")],
+        [onnx.helper.make_opsetid("", 17)],
+    )  # fmt: skip
+    result = onnx.helper.make_tensor_value_info("r", FLOAT, None)
+    then, otherwise = (
+        onnx.helper.make_graph([made], "branch", [], [result])
+        for made in (node("Twice", "i", "r", domain="own"), node("Identity", "i", "r"))
+    )
+    nodes = [
+        node("Mul", "x two", "i"),
+        node("ReduceMax", "i", "most", keepdims=0),
+        node("Greater", "most limit", "large"),
+        node("If", "large", "y", then_branch=then, else_branch=otherwise),
+    ]
+    weights = {"two": np.float32([2]), "limit": np.array(1e30, np.float32)}
+    a, b = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    write(a, model(nodes, weights, domains=["own"], functions=[twice]))
+    assert call("optimize", a, "-o", b, "--proof", "--passes", "simplify") == 0
+    files = (tmp_path / "b.onnx.proof.json", a, b)
+    assert check(files, capsys)[0] == 0
+    other = onnx.load(b)
+    other.functions[0].node[0].op_type = "Mul"
+    onnx.save(other, b)
+    caught(files, capsys, "b.onnx: is not the model that the proof ends with")
+
+
 # -- wrong inputs ---------------------------------------------------------------------------------
 
 
@@ -130,13 +159,14 @@ def test_wrong_inputs_are_told_in_one_line(files: Files, capsys: Capture, tmp_pa
         ('{"format": "convc-proof"}', "of version null"),
         ('{"format": "convc-proof", "version": 1}', "versions is not an object"),
         ('{"format": "convc-proof", "version": NaN}', "NaN is no number"),
+        ('{"format": "convc-proof", "extra": 1e999}', "1e999 is no number"),
     ):
         bad.write_text(text)
         line = refused(capsys, "verify", "--proof", bad, original, result, says=says)
         assert "bad.json" in line
     bad.write_bytes(b"\xff\xfe\x00")
     refused(capsys, "verify", "--proof", bad, original, result, says="is no text")
-    refused(capsys, "verify", "--proof", tmp_path, original, result, says="cannot read it")
+    refused(capsys, "verify", "--proof", tmp_path, original, result, says="is a folder")
     missing = tmp_path / "missing.json"
     refused(capsys, "verify", "--proof", missing, original, result, says="no such file")
     refused(capsys, "verify", "--proof", "", original, result, says="the name is empty")
@@ -153,6 +183,7 @@ WRONG: list[tuple[Callable[[Document], object], str]] = [
     (lambda d: record(d).update(residual="0"), "residual is not a number or null"),
     (lambda d: record(d).update(residual=-1), "residual is not a finite number from 0 up"),
     (lambda d: record(d).update(residual=True), "residual is not a number or null"),
+    (lambda d: record(d).update(residual=10**400), "residual is not a finite number from 0 up"),
     (lambda d: record(d).update(allowed=None), "allowed is not a number"),
     (lambda d: record(d).update({"class": "true"}), "class is not one of exact, rounding"),
     (lambda d: record(d).update(rounding={"worst": "x"}), "rounding: worst is not a number"),

@@ -267,6 +267,44 @@ def test_a_region_beside_open_dims_shrinks_too() -> None:
         prove(graph, instead(graph, conv(pads=[2, 1, 0, 1])))
 
 
+def test_scales_of_axes_in_another_order_are_not_followed() -> None:
+    """Twice as wide, four times as high: 433 columns end in half a window, 432 in none."""
+    shape = (1, 2, 301, 433)
+    linear = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
+    resize: Layer = (
+        "Resize", {**linear, "axes": [0, 1, 3, 2]},
+        {"-": ints(), "s": np.array([1, 1, 2, 4], np.float32)},
+    )  # fmt: skip
+    pool = {"kernel_shape": [4, 4], "strides": [4, 4], "ceil_mode": 1}
+    graph = chain(resize, ("AveragePool", {**pool, "count_include_pad": 0}, {}), shape=shape)
+    padded = {**pool, "pads": [0, 0, 0, 2], "count_include_pad": 1}
+    other = chain(resize, ("AveragePool", padded, {}), shape=shape)
+    assert both(graph, other) > TOLERANCE
+    with pytest.raises(ProofError, match="differs by"):
+        prove(graph, instead(graph, other))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_values_leave_no_gap(seed: int) -> None:
+    """256 values of deviation 1, of mean 0 and of mean 8, hardly ever fall between 3.5 and 4.5."""
+
+    def without(low: float, high: float) -> Graph:
+        """Zero between the two, else the identity."""
+        nodes = [
+            node("Greater", "x low", "above"),
+            node("Less", "x high", "below"),
+            node("And", "above below", "between"),
+            node("Where", "between zero x", "y"),
+        ]
+        bounds = {"low": np.float32(low), "high": np.float32(high), "zero": np.float32(0)}
+        return graph_of(model(nodes, bounds, inputs={"x": (FLOAT, (1, 4, 64, 65))}))
+
+    graph, other = without(3.5, 3.5), without(3.5, 4.5)
+    assert small_pair(graph, other)[0].inputs[0].shape == (1, 4, 8, 8)
+    with pytest.raises(ProofError, match="differs by"):
+        prove(graph, instead(graph, other), seed)
+
+
 def test_small_regions_are_left_as_they_are() -> None:
     side = int(SMALL**0.5) // 4
     graph = one("Relu", (1, 1, side, side))

@@ -11,7 +11,7 @@ import pytest
 
 from convc.errors import CannotProveError, ProofError
 from convc.graph import Graph
-from convc.ir import Array
+from convc.ir import Array, TensorType
 from convc.onnx_io import from_bytes
 from convc.proof import LARGEST_TRIED, LARGEST_VARIED, prove
 from convc.reference import evaluate
@@ -139,3 +139,51 @@ def test_what_an_op_enlarges_counts_as_large(monkeypatch: pytest.MonkeyPatch) ->
     varied = [shape for shape in fed if shape != (1, 32, 8, 8, 8)]
     assert varied
     assert 9**3 * max(prod(shape) for shape in varied) <= LARGEST_VARIED
+
+
+FARTHER = {
+    "a cut": (
+        node("Slice", "x b e a", "y"), node("Identity", "x", "y"),
+        {"b": np.array([0]), "e": np.array([300]), "a": np.array([2])},
+    ),
+    "a cut measured from the end": (
+        node("Slice", "x b e a", "y"), node("Identity", "x", "y"),
+        {"b": np.array([-300]), "e": np.array([2**40]), "a": np.array([2])},
+    ),
+    "a dilation": (
+        node("Conv", "x w", "y", dilations=[230, 230], pads=[230] * 4),
+        node("Conv", "x c", "y", pads=[0] * 4),
+        {"w": kernel(0, 4, 4, 3, 3), "c": kernel(0, 4, 4, 3, 3)[:, :, 1:2, 1:2]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FARTHER)
+def test_what_shows_beyond_the_usual_size_is_seen(what: str) -> None:
+    """Up to 224 rows, which is what open dims are taken for, the two compute the same."""
+    *nodes, weights = FARTHER[what]
+    inputs = {"x": (FLOAT, ("n", 4, "h", "w"))}
+    graph, other = (from_bytes(model([n], weights, inputs=inputs)) for n in nodes)
+    for region, replacement in ((graph, other), (other, graph)):
+        rewrite = Rewrite(region.outputs, region.inputs, replacement.clone())
+        with pytest.raises(ProofError, match="differs by"):
+            prove(region, rewrite)
+
+
+def test_a_size_that_comes_of_another_goes_with_it() -> None:
+    """Two slices a volume, one after the other in the batch: never as many as there are volumes."""
+    graph = Graph(sizes={"n": 1, "?0": 2})
+    real = np.dtype(np.float32)
+    slices = graph.add_input("s", TensorType(real, ("?0", 3)))
+    volumes = graph.add_input("v", TensorType(real, ("n", 2, 3)))
+    made = Replacement(graph)
+    apart = graph.add_constant(np.array([-1, 3]))
+    flat = graph.add("Reshape", [volumes, apart], types=[slices.type]).result
+    added = graph.add("Add", [flat, slices], types=[slices.type]).result
+    together = graph.add_constant(np.array([-1, 2, 3]))
+    result = graph.add("Reshape", [added, together], types=[volumes.type]).result
+    graph.set_outputs([result], ["y"])
+    target = made.graph.add_constant(np.array([-1, 2, 3]))
+    reshaped = made.op("Reshape", (made.take(slices), target), type_=volumes.type)
+    after = made.op("Add", (made.take(volumes), reshaped), type_=volumes.type)
+    assert prove(graph, made.rewrite({result: after})) <= 1e-12

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from math import isfinite
 
 from convc.certificate.records import Record, Region, Rounding
-from convc.digest import graph_digest
+from convc.digest import SIZE, graph_digest
 from convc.graph import Graph
 from convc.ir import Op, Value
 from convc.onnx_io import functions_only
@@ -21,11 +22,14 @@ def model_digest(graph: Graph) -> str:
     As `convc.digest.graph_digest`, but of the model's shell only its local functions count: the
     digest of its own certificate is in its metadata.
     """
-    if not any(op.domain for op in graph.ops()):
+    functions = functions_only(graph.header)
+    if not functions and not any(op.domain for op in graph.ops()):
         return graph_digest(graph)
     copy = graph.clone()
-    copy.header = replace(graph.header, model_shell=functions_only(graph.header))
-    return graph_digest(copy)
+    copy.header = replace(graph.header, model_shell=functions)
+    digest = graph_digest(copy)
+    # They may be called where the graph shows no such op: from inside a subgraph.
+    return blake2b(digest.encode() + functions, digest_size=SIZE).hexdigest()
 
 
 def region_of(graph: Graph, rewrite: Rewrite) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -25,6 +26,7 @@ from convc.model_files import read_text
 
 OBJECTIVES = ("macs", "params")
 LARGEST_SIZE = 2**31 - 1
+LARGEST_NUMBER = sys.float_info.max
 CLASSES = ("exact", "rounding", "approximate")
 
 
@@ -36,7 +38,7 @@ def read_certificate(path: Path) -> tuple[Certificate, str]:
     """
     text = read_text(path)
     try:
-        document = json.loads(text, parse_constant=_no_number)
+        document = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{path}: is no JSON: {reason}") from error
@@ -53,6 +55,11 @@ def read_certificate(path: Path) -> tuple[Certificate, str]:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _no_number(text[:40])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,8 @@ class _Part:
     def number(self, key: str) -> float | None:
         """A finite number from 0 up, or null."""
         value = self.get(key, int, float, type(None), what="a number or null")
-        if value is not None and not (isfinite(value) and value >= 0):
+        # JSON's whole numbers have no end.
+        if value is not None and not 0 <= value <= LARGEST_NUMBER:
             self.fail(key, "a finite number from 0 up")
         return None if value is None else float(value)
 

@@ -64,7 +64,7 @@ def _prove_at(
 ) -> tuple[float, str]:
     """The largest difference, −1 where no trial runs, and then why."""
     worst, failure = -1.0, "no size is known at which to evaluate it"
-    for feeds in trials(region, largest, np.random.default_rng(seed)):
+    for feeds in trials(region, replacement, largest, np.random.default_rng(seed)):
         try:
             values = evaluate(region, feeds)
         except EvaluationError as error:

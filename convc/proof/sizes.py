@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
+from itertools import product, zip_longest
 from math import prod
 
 import numpy as np
@@ -14,10 +14,14 @@ from convc.conv import ints
 from convc.errors import CannotProveError
 from convc.graph import Graph
 from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Op, TensorType, Value
-from convc.opset import is_linear
+from convc.onnx_io.shapes import UNNAMED
+from convc.opset import constant_ints, is_linear
 
 MOST = 48
 """Sizes from which the small ones start at the most: float64 shall not take long."""
+
+FARTHEST = 2**14
+"""Size beyond which none is chosen for the sake of what reaches so far."""
 
 LARGEST_TRIED = 4_000_000
 """Elements of a value beyond which no size is chosen for open dims, not even the graph's own."""
@@ -25,28 +29,42 @@ LARGEST_TRIED = 4_000_000
 LARGEST_VARIED = 2**18
 """Elements of a value at the sizes that are tried for the sake of variety: there are many."""
 
+VARIED = ((0.0, 3.0), (8.0, 1.0), (-8.0, 1.0))
+"""Mean and deviation of what is fed to a region that is not linear. A Relu must be seen open
+everywhere, closed everywhere, and mixed; the three overlap, so that no value between is left out
+where there are few."""
+
+TO_THE_END = 2**31 - 1
+"""An end of a Slice from which on it means the end of the axis, as exporters write it."""
+
 Volume = tuple[float, Sequence[str]]
 """A number, and open dims of the inputs: elements are the product of it and of their sizes."""
 
 
-def trials(region: Graph, largest: int, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+def trials(
+    region: Graph, replacement: Graph, largest: int, rng: np.random.Generator
+) -> Iterator[dict[str, Array]]:
     """Inputs for a region, at sizes at which no value has more than ``largest`` elements.
 
     Raises CannotProveError where a type or a size of an input is not known.
     """
     linear = all(is_linear(op) or op.kind in (INPUT, CONSTANT, OUTPUT) for op in region.ops())
-    for sizes in _sizes(region, largest):
-        for scale in (1.0,) if linear else (1.0, 8.0, -8.0):
-            yield {v.name: _random(v, sizes, scale, rng) for v in region.inputs}
+    ties = _ties(region)
+    for independent in _sizes(region, replacement, largest):
+        tied = {name: factor * independent[base] for name, (base, factor) in ties.items()}
+        sizes = {**independent, **tied}
+        for mean, deviation in ((0.0, 1.0),) if linear else VARIED:
+            yield {v.name: _random(v, sizes, mean, deviation, rng) for v in region.inputs}
 
 
-def _sizes(region: Graph, largest: int) -> Iterator[Mapping[str, int]]:
+def _sizes(region: Graph, replacement: Graph, largest: int) -> Iterator[Mapping[str, int]]:
     """Sizes for the open dims: the graph's own, then small ones with every residue and border.
 
     The small ones run over one period of the region's total stride: from 1, where borders overlap
     and many regions do not run, from the largest kernel, and from the whole receptive field, where
     the borders come apart. All dims take the same size, or alternate between two that differ, or
     differ by a period; but a batch, along which no kernel slides, takes the smallest ones only.
+    Where a cut, pad or kernel of either graph reaches beyond these, one size beyond it is tried.
     Where a value would have more than ``largest`` elements, the dims take turns: one has its size,
     the others what is left for them.
     """
@@ -70,6 +88,28 @@ def _sizes(region: Graph, largest: int) -> Iterator[Mapping[str, int]]:
                 for i, name in enumerate(names)
             }
             yield from _bounded(sizes, volumes, largest)
+    far = min(max(map(_far, (region, replacement))), FARTHEST)
+    if far >= max(starts):
+        beyond = {name: 1 if name in batches else far + 1 for name in names}
+        yield from _bounded(beyond, volumes, largest)
+
+
+def _ties(region: Graph) -> dict[str, tuple[str, int]]:
+    """Open dims that convc named, as multiples of the one that another input has on that axis.
+
+    What a Reshape moved into an axis (slices of a volume into the batch, say) varies with what was
+    there before: at a size of its own it would stand beside what it never meets.
+    """
+    ties: dict[str, tuple[str, int]] = {}
+    for dims in zip_longest(*(value.shape or () for value in region.inputs)):
+        named = [dim for dim in dims if isinstance(dim, str) and not dim.startswith(UNNAMED)]
+        made = [dim for dim in dims if isinstance(dim, str) and dim.startswith(UNNAMED)]
+        base = region.sizes.get(named[0], 0) if named else 0
+        for dim in made:
+            size = region.sizes.get(dim, 0)
+            if base and size and size % base == 0:
+                ties.setdefault(dim, (named[0], size // base))
+    return ties
 
 
 def _bounded(
@@ -118,6 +158,24 @@ def _extent(op: Op) -> int:
     return max((d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=False)), default=1)
 
 
+def _far(graph: Graph) -> int:
+    """How far from a border positions lie that cuts, pads and kernels tell apart from it."""
+    total, far = 1, 0
+    for op in graph.ops():
+        far += total * max((abs(n) for n in _marks(op)), default=0)
+        total *= max(ints(op, "strides", (1,)), default=1)
+    return far
+
+
+def _marks(op: Op) -> Iterable[int]:
+    if op.kind == "Slice":
+        cuts = (constant_ints(op, 1, "starts") or ()) + (constant_ints(op, 2, "ends") or ())
+        return [n for n in cuts if abs(n) < TO_THE_END]
+    if op.kind == "Pad":
+        return constant_ints(op, 1, "pads") or ()
+    return (_extent(op) - 1, *ints(op, "pads", ()))
+
+
 def _volumes(region: Graph, usual: Mapping[str, int]) -> list[Volume]:
     """What the elements of the region's values are products of.
 
@@ -144,7 +202,11 @@ def _elements(volumes: Iterable[Volume], sizes: Mapping[str, int]) -> int:
 
 
 def _random(
-    value: Value, sizes: Mapping[str, int], scale: float, rng: np.random.Generator
+    value: Value,
+    sizes: Mapping[str, int],
+    mean: float,
+    deviation: float,
+    rng: np.random.Generator,
 ) -> Array:
     type_ = value.type
     if not isinstance(type_, TensorType) or type_.shape is None:
@@ -161,6 +223,4 @@ def _random(
         return rng.integers(0, 3, shape).astype(type_.dtype)
     if type_.dtype == np.dtype(object):
         raise CannotProveError(f"{value!r} holds strings")
-    # One sign for |scale| > 1: a Relu must be seen open everywhere and closed everywhere, too.
-    noise = rng.standard_normal(shape)
-    return noise if scale == 1.0 else scale + noise
+    return mean + deviation * rng.standard_normal(shape)

@@ -275,6 +275,8 @@ def _resize(graph: Graph, op: Op, given: list[Sequence[Axis]]) -> list[Sequence[
         return None
     if coordinates not in PERIODIC or "keep_aspect_ratio_policy" in op.attributes:
         return None
+    if "axes" in op.attributes:
+        return None  # the scales may come in another order than the axes
     made: list[Axis] = []
     for axis, scale in zip(given[0], scales, strict=True):
         whole = int(scale)
