@@ -58,6 +58,6 @@ def _show(model: Path, documents: list[dict[str, Any]], allowed: Allowance) -> N
             "exact" if value is None else metric.show(value),
             "–" if speed is None else f"{speed:.2f}×",
             human(document["after"]["macs"]),
-            document["output"] or "not written",
+            Path(document["output"]).name if document["output"] else "not written",
         )
     make_console().print(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import sys
 from pathlib import Path
@@ -277,6 +278,7 @@ def test_what_may_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     """As the system refuses it: tests that run as root may read everything."""
     graph = image_model((1, 3, 12, 10))
     monkeypatch.setattr(builtins, "open", refuse)
+    monkeypatch.setattr(io, "open", refuse)
     monkeypatch.setattr(os, "listdir", refuse)
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(Path, "iterdir", refuse)
