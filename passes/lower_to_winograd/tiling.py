@@ -29,6 +29,9 @@ from passes._interleave import interleaved
 
 LARGEST_KERNEL = 7
 
+MOST_PRODUCTS = 1024
+"""Of a tile: the bound of its errors takes their square for each output, for a volume's seconds."""
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -157,6 +160,9 @@ def read_tiling(op: Op, tile: int, tolerance: float, *, rows: bool = False) -> T
         layer.kernel.size * prod(a.n * a.phases for a in axes) // prod(a.taps for a in axes)
     )
     tiling = Tiling(layer, geometry, (begin, end), axes, size, outputs)
+    products = prod(axis.n for axis in axes)
+    if products > MOST_PRODUCTS:
+        raise NoMatch(f"a tile takes {products} products, more than {MOST_PRODUCTS}")
     _require_tolerance(tiling, tolerance)
     return tiling
 

@@ -75,6 +75,12 @@ DECLINES = [
     ("rows", 4, conv(kernel=(1, 3)), "the kernel has one tap on the axis of the tiles"),
     ("tiles", 4, conv(5, 5), "the output is smaller than the tile"),
     ("rows", 4, conv(5, 12), "the output is smaller than the tile"),
+    (
+        "tiles",
+        6,
+        conv(12, 12, 12, kernel=(7, 7, 7)),
+        "a tile takes 1728 products, more than 1024",
+    ),
     ("tiles", 4, conv(strides=3), "tiles have no fewer products than the conv"),
     ("tiles", 2, conv(strides=2), "tiles have no fewer products than the conv"),
     (
