@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from operator import lt
 
+from convc.algebra import ConvGeometry
 from convc.algebra.pooling import keeps_ones, pooled_size, shares_of_ones
 from convc.conv import pool_geometry
 from convc.graph import Graph
@@ -68,6 +69,7 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
     # Shape inference and onnxruntime's kernel disagree on some windows of ceil_mode and of auto_pad
     # with dilations: a map would fit only one of them.
     certain = fixed(sizes(op.result.shape, geometry.ndim)) == output
+    certain &= not ceil_mode or _rounded_up(geometry, size) == output
     if str(op.attributes.get("auto_pad", "")).startswith("SAME") and max(geometry.dilations) > 1:
         certain = False
     if whole is None or not certain:
@@ -78,6 +80,18 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
         raise NoMatch("the window of the AveragePool is larger than what it pools")
     shares = shares_of_ones(geometry, whole, ceil_mode=ceil_mode, include_pad=include)
     return Spatial(op, data, size, output, work, shares)
+
+
+def _rounded_up(geometry: ConvGeometry, size: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of ceil_mode as inference has them: with windows that begin in the padding."""
+    padded = (
+        n + begin + end
+        for n, begin, end in zip(size, geometry.pads_begin, geometry.pads_end, strict=True)
+    )
+    return tuple(
+        -(-(n - extent) // stride) + 1
+        for n, extent, stride in zip(padded, geometry.extent, geometry.strides, strict=True)
+    )
 
 
 def _reduced(op: Op, rank: int) -> set[int]:
