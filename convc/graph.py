@@ -412,7 +412,7 @@ class Graph:
 
 
 def _read_only(array: Array) -> Array:
-    view = array.view()
+    view = np.asarray(array).view()  # numpy makes a bare number of arithmetic without axes
     view.flags.writeable = False
     return view
 

@@ -305,6 +305,17 @@ def test_order_of_a_cyclic_graph_is_refused() -> None:
         graph.ops()
 
 
+# -- weights -----------------------------------------------------------------------------------
+
+
+def test_a_bare_number_is_a_weight_without_axes() -> None:
+    graph = Graph()
+    value = graph.add_constant(np.ones((), np.float32) * np.float32(3))
+    assert value.shape == ()
+    assert value.array is not None
+    assert value.array == 3
+
+
 # -- sizes -------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import NodeProto, helper, shape_inference
+from onnx import NodeProto, helper, numpy_helper, shape_inference
 
 from convc.concrete import resolve_shapes
 from convc.onnx_io import from_bytes
@@ -25,6 +25,10 @@ def up(*scales: float) -> Any:
     return weight("s", np.array([1, 1, *scales], np.float32))
 
 
+CONSTANTS = [
+    NODE("Constant", [], ["k"], value=numpy_helper.from_array(np.array([1, 1, 1.3, 1.3], "f"))),
+    NODE("Constant", [], ["n"], value_floats=[1.0, 1.0, 1.3, 1.3]),
+]
 W = weight("w", np.ones((4, 2, 5, 5), np.float32))
 CASES: dict[str, tuple[NodeProto, list[Any], int]] = {
     "a window in the padding": (
@@ -41,6 +45,12 @@ CASES: dict[str, tuple[NodeProto, list[Any], int]] = {
     "13 in single precision": (
         NODE("Resize", ["x", "", "s"], ["y"], mode="nearest"), [up(1.3, 1.3)], 17
     ),
+    "13 of a Constant": (
+        NODE("Resize", ["x", "", "k"], ["y"], mode="nearest"), [], 17
+    ),
+    "13 of a Constant of numbers": (
+        NODE("Resize", ["x", "", "n"], ["y"], mode="nearest"), [], 17
+    ),
     "the same in old": (NODE("Upsample", ["x", "s"], ["y"], mode="nearest"), [up(1.3, 2.7)], 9),
     "the same as attribute": (
         NODE("Upsample", ["x"], ["y"], mode="nearest", scales=[1.0, 1.0, 1.3, 1.1]), [], 7
@@ -48,11 +58,16 @@ CASES: dict[str, tuple[NodeProto, list[Any], int]] = {
 }  # fmt: skip
 
 
+def constants_of(node: NodeProto) -> list[NodeProto]:
+    return [entry for entry in CONSTANTS if entry.output[0] in node.input]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_types_are_those_of_the_runtime(name: str) -> None:
     node, weights, opset = CASES[name]
     more = NODE("Relu", ["y"], ["z"])
-    made = model([node, more], [info("x", SHAPE)], [info("z", None)], weights, opset=opset)
+    nodes = [*constants_of(node), node, more]
+    made = model(nodes, [info("x", SHAPE)], [info("z", None)], weights, opset=opset)
     data = made.SerializeToString()
     (z,) = run(data, {"x": np.ones(SHAPE, np.float32)})
     graph = from_bytes(data)
@@ -69,7 +84,8 @@ def test_inference_does_get_them_wrong() -> None:
     """Once it does not, `convc.onnx_io.mistakes` has less to do."""
     wrong = 0
     for node, weights, opset in CASES.values():
-        made = model([node], [info("x", SHAPE)], [info("y", None)], weights, opset=opset)
+        nodes = [*constants_of(node), node]
+        made = model(nodes, [info("x", SHAPE)], [info("y", None)], weights, opset=opset)
         (y,) = run(made.SerializeToString(), {"x": np.ones(SHAPE, np.float32)})
         told = shape_inference.infer_shapes(made).graph.output[0].type.tensor_type.shape.dim
         wrong += tuple(d.dim_value for d in told) != y.shape

@@ -65,12 +65,17 @@ def check_model(model: ModelProto) -> None:
         schema = _check_node(node, opsets, functions)
         if schema is not None and not kinds.keys().isdisjoint(node.input):
             _check_types(node, schema, kinds)
-        if node.op_type in NORMS and not domain_of(node.domain):
+        if node.op_type in NORMS and not domain_of(node.domain) and not _is_spaced(node):
             _check_vectors(node, shapes)
         if node.op_type in CONVS or node.op_type in POOLS:
             _check_geometry(node, shapes)
         for inner in _inner(node):
             _check_node(inner, opsets, functions)
+
+
+def _is_spaced(node: NodeProto) -> bool:
+    """Whether a BatchNormalization has its statistics for each place: opsets 7 and 8 had such."""
+    return any(entry.name == "spatial" and not entry.i for entry in node.attribute)
 
 
 def domain_of(name: str) -> str:
@@ -363,14 +368,16 @@ def _check_omitted(
 ) -> None:
     """What is not optional has a name.
 
-    One of a row of results (of a Split, If or Loop) needs one as well: without it onnxruntime 1.32
-    refuses some models and dies of others, a Split when it runs, an If or a Loop when it loads.
+    One of a row of results (of a Split, If or Loop) needs one as well, and so do the statistics of
+    a BatchNormalization where they are listed: without it onnxruntime 1.32 refuses some models and
+    dies of others, an If or a Loop when it loads, the others when they run.
     """
     options = defs.OpSchema.FormalParameterOption
+    listed = what == "results" and node.op_type == "BatchNormalization"
     for i, name in enumerate(names):
         option = formal[min(i, len(formal) - 1)].option
         strict = option == options.Single or (option == options.Variadic and what == "results")
-        if not name and strict:
+        if not name and (strict or listed):
             raise InvalidModelError(f"node {label(node)} has no name for number {i} of its {what}")
 
 

@@ -12,7 +12,7 @@ it and the right type said for its result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ def corrected(model: ModelProto, types: Types, rounds: int = 0) -> ModelProto | 
         types: what it found, by name of the value; inputs and weights included.
         rounds: times that this was done before.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in _constants(model)}
     found: dict[int, TypeProto] = {}
     behind: set[str] = set()  # what follows a mistake is judged the next time
     for i, node in enumerate(model.graph.node):
@@ -77,6 +77,23 @@ def corrected(model: ModelProto, types: Types, rounds: int = 0) -> ModelProto | 
             if entry.name in node.output:
                 entry.type.CopyFrom(right)
     return copy
+
+
+def _constants(model: ModelProto) -> Iterator[TensorProto]:
+    """Weights, and the values of Constant nodes under the names of their results."""
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        if node.op_type == "Constant" and not node.domain and node.output:
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    tensor = TensorProto()
+                    tensor.CopyFrom(attribute.t)
+                    tensor.name = node.output[0]
+                    yield tensor
+                elif attribute.name == "value_floats":
+                    yield numpy_helper.from_array(
+                        np.array(attribute.floats, np.float32), node.output[0]
+                    )
 
 
 def right_type(node: NodeProto, types: Types, tensors: Tensors) -> TypeProto | None:

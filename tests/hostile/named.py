@@ -2,472 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import AttributeProto, ModelProto, TensorProto, helper
 
 from tests.hostile import seeds
-from tests.onnx_helpers import info, model, weight
-from tests.tiny import BOOL, FLOAT, INT64, kernel, node
-
-TERA = 2**40
-ESCAPE = "\x1b[31mred\x1b[0m"
-OWN = helper.make_opsetid("own", 1)
-PLAIN = helper.make_opsetid("", 17)
-
-
-def net(
-    nodes: Sequence[NodeProto],
-    weights: Mapping[str, Any] | None = None,
-    *,
-    shape: Sequence[int | str | None] | None = (1, 4, 6, 6),
-    output: int = FLOAT,
-    **more: Any,
-) -> ModelProto:
-    """A model from ``x`` to ``y``."""
-    listed = [weight(name, array) for name, array in (weights or {}).items()]
-    return model(nodes, [info("x", shape)], [info("y", None, output)], listed, **more)
-
-
-def conv(**attributes: Any) -> ModelProto:
-    """A 3×3 convolution of 4 channels and another one behind, with attributes of their own."""
-    weights = {"k": kernel(1, 4, 4, 3, 3), "j": kernel(2, 4, 4, 1, 1)}
-    return net([node("Conv", "x k", "h", **attributes), node("Conv", "h j", "y")], weights)
-
-
-def padded_by(
-    pads: Sequence[int], shape: Sequence[int | str] = (1, 3, 96, 96), **attributes: Any
-) -> ModelProto:
-    """Rows and columns of a separable filter, the second convolution padded beyond all bounds."""
-    weights = {"k": kernel(1, 3, 1, 1, 11), "j": kernel(2, 3, 1, 11, 1)}
-    rows = node("Conv", "x k", "h", group=3, pads=[0, 5, 0, 5])
-    columns = node("Conv", "h j", "y", group=3, pads=pads, **attributes)
-    return net([rows, columns], weights, shape=shape)
-
-
-def computed(maker: NodeProto, user: NodeProto, weights: Mapping[str, Any]) -> ModelProto:
-    """A vector that constant folding makes, and so nobody sees before, between convolutions."""
-    more = {name: kernel(i, 4, 4, 3, 3) for i, name in enumerate("kjl")}
-    return net(
-        [node("Conv", "x k", "h"), maker, user, node("Conv", "g l", "y")],
-        {**weights, **more, "n": np.ones(4, np.float32)},
-        shape=(1, 4, 12, 12),
-    )
-
-
-def window(kind: str, **attributes: Any) -> ModelProto:
-    return net([node(kind, "x", "y", **{"kernel_shape": [2, 2], **attributes})])
-
-
-# -- what grows --------------------------------------------------------------------------------
-
-
-def grown(kind: str, inputs: str, weights: Mapping[str, Any], **attributes: Any) -> ModelProto:
-    """A node that makes terabytes of a few numbers, added to the input of the model."""
-    made = [node(kind, inputs, "big", **attributes), node("ReduceMax", "big", "m", keepdims=0)]
-    return net([*made, node("Add", "x m", "y")], weights)
-
-
-def constant_of_shape(size: int = TERA) -> ModelProto:
-    return grown("ConstantOfShape", "s", {"s": np.array([size])})
-
-
-def constant_of_shape_from_data() -> ModelProto:
-    """The size is found when the model runs: of every dim 1,000,000 times as much."""
-    return net(
-        [
-            node("Shape", "x", "s"), node("Mul", "s k", "t"), node("ConstantOfShape", "t", "big"),
-            node("ReduceMax", "big", "m", keepdims=0), node("Add", "x m", "y"),
-        ],
-        {"k": np.array(1_000_000)},
-    )  # fmt: skip
-
-
-def doubling(times: int = 45) -> ModelProto:
-    """Each Concat doubles: terabytes from forty-five nodes."""
-    nodes = [node("Concat", f"v{i} v{i}", f"v{i + 1}", axis=0) for i in range(times)]
-    first = node("Relu", "x", "v0")
-    return net([first, *nodes, node("ReduceMax", f"v{times}", "y", keepdims=0)])
-
-
-def doubling_constants(times: int = 45) -> ModelProto:
-    nodes = [node("Concat", f"v{i} v{i}", f"v{i + 1}", axis=0) for i in range(times)]
-    last = node("ReduceMax", f"v{times}", "m", keepdims=0)
-    return net([*nodes, last, node("Add", "x m", "y")], {"v0": np.ones(64, np.float32)})
-
-
-def growing_loop() -> ModelProto:
-    """A Loop of 2⁶² turns that keeps what every turn makes."""
-    return looping([node("Identity", "go", "again"), node("Relu", "carried", "next")])
-
-
-def looping(nodes: Sequence[NodeProto], turns: int = 2**62) -> ModelProto:
-    body = helper.make_graph(
-        [*nodes, node("Identity", "next", "piece")],
-        "body",
-        [info("turn", [], INT64), info("go", [], BOOL), info("carried", None)],
-        [info("again", [], BOOL), info("next", None), info("piece", None)],
-    )
-    return net(
-        [node("Loop", "turns yes x", "last all", body=body), node("Neg", "last", "y")],
-        {"turns": np.array(turns), "yes": np.array(True)},
-    )
-
-
-def doubling_loop() -> ModelProto:
-    """A Loop whose carried value doubles in every turn."""
-    double = node("Concat", "carried carried", "next", axis=0)
-    return looping([node("Identity", "go", "again"), double])
-
-
-def endless_loop() -> ModelProto:
-    """A Loop that never ends and keeps nothing."""
-    body = helper.make_graph(
-        [node("Identity", "go", "again"), node("Relu", "carried", "next")],
-        "body",
-        [info("turn", [], INT64), info("go", [], BOOL), info("carried", [1, 4, 6, 6])],
-        [info("again", [], BOOL), info("next", [1, 4, 6, 6])],
-    )
-    return net([node("Loop", "- yes x", "y", body=body)], {"yes": np.array(True)})
-
-
-def loops_in_loops(depth: int = 8, turns: int = 100_000) -> ModelProto:
-    """Each Loop ends, all of them together never do."""
-    carried = "carried"
-    nodes = [node("Relu", f"{carried}{depth}", f"next{depth}")]
-    for level in range(depth, 0, -1):
-        body = helper.make_graph(
-            [node("Identity", f"go{level}", f"again{level}"), *nodes],
-            f"body{level}",
-            [info(f"turn{level}", [], INT64), info(f"go{level}", [], BOOL),
-             info(f"{carried}{level}", [1, 4, 6, 6])],
-            [info(f"again{level}", [], BOOL), info(f"next{level}", [1, 4, 6, 6])],
-        )  # fmt: skip
-        source, target = (f"{carried}{level - 1}", f"next{level - 1}") if level > 1 else ("x", "y")
-        nodes = [node("Loop", f"turns yes {source}", target, body=body)]
-    return net(nodes, {"turns": np.array(turns), "yes": np.array(True)})
-
-
-def declared_small(kind: str, numbers: Sequence[int]) -> ModelProto:
-    """A node of weights that makes terabytes, though the file says that its result is of one."""
-    inputs = {"Tile": "w n", "Expand": "w n", "Pad": "w n", "Resize": "w - - n"}[kind]
-    weights = {"w": np.ones((1, 1), np.float32), "n": np.array(numbers)}
-    made = grown(kind, inputs, weights)
-    made.graph.value_info.append(info("big", [1, 1]))
-    return made
-
-
-# -- what nests --------------------------------------------------------------------------------
-
-
-def nested_ifs(depth: int) -> bytes:
-    """An If in an If in an If, written as bytes: protobuf itself would refuse to build it."""
-    graph = _nested(depth)
-    whole = net([node("Relu", "x", "y")])
-    whole.graph.input.append(info("b", [], BOOL))
-    marker = whole.SerializeToString()
-    head = ModelProto.FromString(marker)
-    head.ClearField("graph")
-    body = whole.graph.SerializeToString() + _field(1, graph)
-    return head.SerializeToString() + _field(7, body)
-
-
-def _nested(depth: int) -> bytes:
-    leaf = helper.make_graph([node("Relu", "x", "t")], "g", [], [info("t", None)])
-    inner: bytes = leaf.SerializeToString()
-    for _ in range(depth):
-        empty = NodeProto(op_type="If", input=["b"], output=["t"])
-        entries = b""
-        for name in ("then_branch", "else_branch"):
-            shell = AttributeProto(name=name, type=AttributeProto.GRAPH)
-            part = inner if name == "then_branch" else leaf.SerializeToString()
-            entries += _field(5, shell.SerializeToString() + _field(6, part))
-        one = empty.SerializeToString() + entries
-        shell_graph = helper.make_graph([], "g", [], [info("t", None)])
-        inner = shell_graph.SerializeToString() + _field(1, one)
-    only = NodeProto(op_type="If", input=["b"], output=["deep"])
-    shell = AttributeProto(name="then_branch", type=AttributeProto.GRAPH)
-    other = AttributeProto(name="else_branch", type=AttributeProto.GRAPH, g=leaf)
-    entries = _field(5, shell.SerializeToString() + _field(6, inner))
-    return only.SerializeToString() + entries + _field(5, other.SerializeToString())
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*encoded, value])
-
-
-def function(name: str, nodes: Sequence[NodeProto], **more: Any) -> FunctionProto:
-    return helper.make_function("own", name, ["a"], ["b"], nodes, [PLAIN, OWN], **more)
-
-
-def own(kind: str, inputs: str, outputs: str) -> NodeProto:
-    return node(kind, inputs, outputs, domain="own")
-
-
-def calling(functions: Sequence[FunctionProto], kind: str = "F0") -> ModelProto:
-    return net([own(kind, "x", "y")], domains={"own": 1}, functions=functions)
-
-
-def recursive_function() -> ModelProto:
-    return calling([function("F0", [own("F0", "a", "b")])])
-
-
-def functions_in_a_circle() -> ModelProto:
-    return calling([function("F0", [own("F1", "a", "b")]), function("F1", [own("F0", "a", "b")])])
-
-
-def recursive_function_in_a_body() -> ModelProto:
-    """The call is hidden in a branch."""
-    branch = helper.make_graph([own("F0", "a", "t")], "g", [], [info("t", None)])
-    made = node("If", "c", "b", then_branch=branch, else_branch=branch)
-    truth = node("Constant", "", "c", value=weight("", np.array(True)))
-    return calling([function("F0", [truth, made])])
-
-
-def chain_of_functions(length: int = 5000) -> ModelProto:
-    """Each function calls the next."""
-    calls = [function(f"F{i}", [own(f"F{i + 1}", "a", "b")]) for i in range(length)]
-    return calling([*calls, function(f"F{length}", [node("Relu", "a", "b")])])
-
-
-def exploding_functions(depth: int = 40) -> ModelProto:
-    """Each function calls the next twice: 2⁴⁰ nodes once they are inlined."""
-    calls = [
-        function(f"F{i}", [own(f"F{i + 1}", "a", "t"), own(f"F{i + 1}", "t", "b")])
-        for i in range(depth)
-    ]
-    return calling([*calls, function(f"F{depth}", [node("Relu", "a", "b")])])
-
-
-def shadowing_function() -> ModelProto:
-    """A function called Relu, of ONNX's own domain, that negates."""
-    shadow = helper.make_function("", "Relu", ["a"], ["b"], [node("Neg", "a", "b")], [PLAIN])
-    return net([node("Relu", "x", "y")], functions=[shadow])
-
-
-def two_functions_of_one_name() -> ModelProto:
-    return calling(
-        [function("F0", [node("Relu", "a", "b")]), function("F0", [node("Neg", "a", "b")])]
-    )
-
-
-def function_without_a_body() -> ModelProto:
-    return calling([function("F0", [])])
-
-
-def function_with_too_few_inputs() -> ModelProto:
-    made = calling([function("F0", [node("Relu", "a", "b")])])
-    del made.graph.node[0].input[:]
-    return made
-
-
-def function_with_extra_outputs() -> ModelProto:
-    made = calling([function("F0", [node("Relu", "a", "b")])])
-    made.graph.node[0].output.append("z")
-    return made
-
-
-def long_chain(length: int = 20_000) -> ModelProto:
-    nodes = [node("Relu", f"v{i}", f"v{i + 1}") for i in range(length)]
-    nodes[0].input[0] = "x"
-    nodes[-1].output[0] = "y"
-    return net(nodes)
-
-
-# -- names -------------------------------------------------------------------------------------
-
-
-def long_names() -> ModelProto:
-    name = "n" * 2**20
-    made = net([node("Relu", "x", "h"), node("Neg", "h", "y")])
-    made.graph.node[0].output[0] = made.graph.node[1].input[0] = name
-    made.graph.node[0].name = name
-    return made
-
-
-def long_name_of_nobody() -> ModelProto:
-    made = net([node("Relu", "x", "y")])
-    made.graph.node[0].input[0] = "n" * 2**20
-    return made
-
-
-def hostile_names() -> ModelProto:
-    """Names that would recolour a terminal, in a model that is sound."""
-    made = conv()
-    made.graph.node[0].name = ESCAPE
-    made.graph.node[0].output[0] = made.graph.node[1].input[0] = f"h{ESCAPE}"
-    made.graph.input[0].name = made.graph.node[0].input[0] = f"x{ESCAPE}\r\n"
-    made.metadata_props.add(key=ESCAPE, value=ESCAPE)
-    made.graph.doc_string = ESCAPE
-    return made
-
-
-def hostile_name_of_nobody() -> ModelProto:
-    made = net([node("Relu", "x", "y")])
-    made.graph.node[0].input[0] = f"\u202e{ESCAPE}\x00\x9b31m"
-    return made
-
-
-def hostile_kind() -> ModelProto:
-    made = conv()
-    made.graph.node[0].op_type = ESCAPE
-    return made
-
-
-def nul_in_names() -> ModelProto:
-    made = net([node("Relu", "x", "h"), node("Neg", "h", "y")])
-    made.graph.node[0].output[0] = made.graph.node[1].input[0] = "a\x00b"
-    return made
-
-
-def name_that_is_no_text() -> bytes:
-    data = net([node("Relu", "x", "hhhh"), node("Neg", "hhhh", "y")]).SerializeToString()
-    return bytes(data.replace(b"hhhh", b"h\xff\xfeh"))
-
-
-# -- results without a name --------------------------------------------------------------------
-
-
-def split_without_a_name() -> ModelProto:
-    """Loaded by onnxruntime 1.32 without complaint; it dies of it when it runs."""
-    made = net([node("Split", "x", "y h", axis=1)])
-    made.graph.node[0].output[1] = ""
-    return made
-
-
-def unnamed_result(data: bytes, index: int) -> ModelProto:
-    """One of a row of results has no name, and nobody reads it."""
-    made = ModelProto.FromString(data)
-    (name,) = {made.graph.node[0].output[index]}
-    made.graph.node[0].output[index] = ""
-    rest = [node for node in made.graph.node if name not in node.input]
-    outputs = [made.graph.output[i] for i, o in enumerate(made.graph.output) if i]
-    copy = ModelProto.FromString(made.SerializeToString())
-    del copy.graph.node[:], copy.graph.output[:]
-    copy.graph.node.extend(rest)
-    copy.graph.output.extend(outputs)
-    return copy
-
-
-def if_without_a_name() -> ModelProto:
-    """onnxruntime 1.32 dies of it when it loads it with optimisations."""
-    parts = [node("Relu", "x", "t"), node("Neg", "x", "u")]
-    both = helper.make_graph(parts, "g", [], [info("t", None), info("u", None)])
-    made = net([node("If", "c", "y z", then_branch=both, else_branch=both)], {"c": np.array(True)})
-    made.graph.node[0].output[1] = ""
-    return made
-
-
-def node_without_results() -> ModelProto:
-    made = conv()
-    made.graph.node.append(NodeProto(op_type="Relu", input=["x"]))
-    return made
-
-
-def node_whose_result_has_no_name(kind: str = "Relu") -> ModelProto:
-    made = conv()
-    made.graph.node.append(NodeProto(op_type=kind, input=["x"], output=[""]))
-    return made
-
-
-# -- types and weights ---------------------------------------------------------------------------
-
-
-def with_weight(tensor: TensorProto, use: str = "Add") -> ModelProto:
-    made = net([node(use, "x w", "y")])
-    tensor.name = "w"
-    made.graph.initializer.append(tensor)
-    return made
-
-
-def raw(dims: Sequence[int], data: bytes, kind: int = FLOAT) -> TensorProto:
-    return TensorProto(dims=dims, raw_data=data, data_type=kind)
-
-
-def external(location: str, **entries: object) -> ModelProto:
-    tensor = TensorProto(dims=[4, 1, 1], data_type=FLOAT, data_location=TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value=location)
-    for key, value in entries.items():
-        tensor.external_data.add(key=key, value=str(value))
-    return with_weight(tensor)
-
-
-def external_in_an_attribute() -> ModelProto:
-    """Outside data in places where nobody looks."""
-    made = net([node("Odd", "x", "y", domain="nobody")], domains={"nobody": 1})
-    tensor = external("../secret.bin").graph.initializer[0]
-    entry = AttributeProto(name="t", type=AttributeProto.TENSORS, tensors=[tensor])
-    made.graph.node[0].attribute.append(entry)
-    return made
-
-
-def external_in_training_info() -> ModelProto:
-    made = conv()
-    entry = made.training_info.add()
-    entry.initialization.initializer.append(external("../secret.bin").graph.initializer[0])
-    return made
-
-
-def sparse(indices: Any, dims: Sequence[int], count: int = 2) -> ModelProto:
-    made = net([node("Add", "x w", "y")])
-    values = weight("w", np.ones(count, np.float32))
-    made.graph.sparse_initializer.append(
-        helper.make_sparse_tensor(values, weight("", np.array(indices)), dims)
-    )
-    return made
-
-
-def typed_input(change: Callable[[Any], object]) -> ModelProto:
-    made = net([node("Identity", "x", "y")])
-    change(made.graph.input[0].type)
-    return made
-
-
-def deep_type(depth: int = 90) -> ModelProto:
-    made = net([node("Identity", "x", "y")])
-    type_ = made.graph.input[0].type
-    for _ in range(depth // 2):
-        type_ = type_.sequence_type.elem_type
-    type_.tensor_type.elem_type = 1
-    return made
-
-
-def many_dims(count: int = 100_000) -> ModelProto:
-    return net([node("Relu", "x", "y")], shape=[1] * count)
-
-
-def wrong_arity(kind: str, inputs: str, outputs: str = "y", **attributes: Any) -> ModelProto:
-    return net([node(kind, inputs, outputs, **attributes)], {"k": kernel(1, 4, 4, 3, 3)})
-
-
-def wrong_type(kind: str, name: str, value: object) -> ModelProto:
-    base = {"Conv": "x k", "Transpose": "x", "Concat": "x x", "Softmax": "x"}
-    made = net([node(kind, base.get(kind, "x"), "y")], {"k": kernel(1, 4, 4, 3, 3)})
-    made.graph.node[0].attribute.append(helper.make_attribute(name, value))
-    return made
-
-
-def if_with(change: Callable[[Any], object]) -> ModelProto:
-    made = ModelProto.FromString(seeds.branches())
-    change(made.graph.node[0].attribute[0].g)
-    return made
-
-
-def header(change: Callable[[ModelProto], object]) -> ModelProto:
-    made = conv()
-    change(made)
-    return made
-
+from tests.hostile.growing import (
+    constant_of_shape,
+    constant_of_shape_from_data,
+    declared_small,
+    doubling,
+    doubling_constants,
+    doubling_loop,
+    endless_loop,
+    growing_loop,
+    grown,
+    loops_in_loops,
+)
+from tests.hostile.naming import (
+    hostile_kind,
+    hostile_name_of_nobody,
+    hostile_names,
+    if_without_a_name,
+    long_name_of_nobody,
+    long_names,
+    name_that_is_no_text,
+    node_whose_result_has_no_name,
+    node_without_results,
+    norm_without_a_name,
+    nul_in_names,
+    split_without_a_name,
+    unnamed_result,
+)
+from tests.hostile.nesting import (
+    chain_of_functions,
+    exploding_functions,
+    function_with_extra_outputs,
+    function_with_too_few_inputs,
+    function_without_a_body,
+    functions_in_a_circle,
+    long_chain,
+    nested_ifs,
+    recursive_function,
+    recursive_function_in_a_body,
+    shadowing_function,
+    two_functions_of_one_name,
+)
+from tests.hostile.parts import TERA, computed, conv, net, padded_by, window
+from tests.hostile.weights import (
+    deep_type,
+    external,
+    external_in_an_attribute,
+    external_in_training_info,
+    header,
+    if_with,
+    many_dims,
+    raw,
+    sparse,
+    typed_input,
+    with_weight,
+    wrong_arity,
+    wrong_type,
+)
+from tests.onnx_helpers import info
+from tests.tiny import FLOAT, INT64, kernel, node
 
 REFUSED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     # name: what has to be refused, whatever the command
@@ -485,6 +84,8 @@ REFUSED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "a part of a Split without a name": split_without_a_name,
     "a result of a Loop without a name": lambda: unnamed_result(seeds.loop(), 0),
     "a result of an If without a name": if_without_a_name,
+    "a BatchNormalization without a mean": lambda: norm_without_a_name("y - v - -"),
+    "a BatchNormalization of many omitted": lambda: norm_without_a_name("y - - - -"),
     "a node without results": node_without_results,
     "a result without a name": node_whose_result_has_no_name,
     "raw data too short": lambda: with_weight(raw([4, 1, 1], bytes(15))),
