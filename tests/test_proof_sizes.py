@@ -187,3 +187,24 @@ def test_a_size_that_comes_of_another_goes_with_it() -> None:
     reshaped = made.op("Reshape", (made.take(slices), target), type_=volumes.type)
     after = made.op("Add", (made.take(volumes), reshaped), type_=volumes.type)
     assert prove(graph, made.rewrite({result: after})) <= 1e-12
+
+
+def test_sizes_that_are_equal_by_chance_are_tried_apart() -> None:
+    """Behind what the first has or behind what the second has: the same for two of one size."""
+
+    def behind(of: str) -> Graph:
+        nodes = [
+            node("Concat", "p q", "both", axis=2),
+            node("Shape", of, "start", start=2, end=3),
+            node("Slice", "both start end axis", "y"),
+        ]
+        weights = {"end": np.array([2**40]), "axis": np.array([2])}
+        inputs = {name: (FLOAT, (1, 4, dim, 5)) for name, dim in (("p", "g"), ("q", "h"))}
+        graph = from_bytes(model(nodes, weights, inputs=inputs))
+        graph.inputs[0].type = TensorType(np.dtype(np.float32), (1, 4, "?g", 5))
+        graph.sizes["?g"] = graph.sizes["h"]
+        return graph
+
+    graph, other = behind("p"), behind("q")
+    with pytest.raises(ProofError, match="differs by"):
+        prove(graph, Rewrite(graph.outputs, graph.inputs, other))

@@ -107,7 +107,8 @@ def _ties(region: Graph) -> dict[str, tuple[str, int]]:
         base = region.sizes.get(named[0], 0) if named else 0
         for dim in made:
             size = region.sizes.get(dim, 0)
-            if base and size and size % base == 0:
+            # Equal ones may be so by chance: open dims are taken for 224 where nobody says more.
+            if base and size > base and size % base == 0:
                 ties.setdefault(dim, (named[0], size // base))
     return ties
 
