@@ -107,6 +107,7 @@ def _moved_weight(array: Array, unit: float, rng: np.random.Generator) -> Array:
             for axis in (0, 1)
         )
         size = np.maximum(size, np.minimum(rows, columns) * 0.5)
+    if wide.size:  # of a row, too: the network may reshape it before it is used
         size = np.maximum(size, NEGLIGIBLE * size.max())
     with np.errstate(all="ignore"):  # bounds of a Clip may be the largest number, or infinite
         moved = wide + unit * size * _signs(rng, wide.shape)
