@@ -29,7 +29,7 @@ from passes._interleave import interleaved
 
 LARGEST_KERNEL = 7
 
-MOST_PRODUCTS = 1024
+MOST_PRODUCTS = 512
 """Of a tile: the bound of its errors takes their square for each output, for a volume's seconds."""
 
 

@@ -79,7 +79,7 @@ DECLINES = [
         "tiles",
         6,
         conv(12, 12, 12, kernel=(7, 7, 7)),
-        "a tile takes 1728 products, more than 1024",
+        "a tile takes 1728 products, more than 512",
     ),
     ("tiles", 4, conv(strides=3), "tiles have no fewer products than the conv"),
     ("tiles", 2, conv(strides=2), "tiles have no fewer products than the conv"),
