@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.hostile.campaign import KINDS, Ground, prepare, trial
+from tests.hostile.campaign import KINDS, Ground, trial
 from tests.hostile.extremes import is_extreme
 from tests.hostile.judge import findings
 from tests.hostile.sandbox import Outcome
@@ -17,15 +16,6 @@ from tests.hostile.warrants import Warrant
 from tests.tiny import model, node
 
 SEED, FILES = 2, {"protobuf": 40, "mlir": 15, "data": 10}
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with pytest.MonkeyPatch.context() as patch:
-        prepare()
-        made = Ground(patch.setenv)
-        yield made
-        made.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from onnx import ModelProto
 
-from tests.hostile.campaign import Ground, prepare
+from tests.hostile.campaign import Ground
 from tests.hostile.named import REFUSED, SURVIVED
 
 Make = Callable[[], ModelProto | bytes]
 OPTIMIZE = ("optimize", "net.onnx", "-o", "result.onnx", "--objective", "macs")
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with pytest.MonkeyPatch.context() as patch:
-        prepare()
-        made = Ground(patch.setenv)
-        yield made
-        made.close()
 
 
 def bytes_of(make: Make) -> bytes:

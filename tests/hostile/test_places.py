@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.hostile import data_changes, seeds
-from tests.hostile.campaign import GOOD, Ground, prepare
+from tests.hostile.campaign import GOOD, Ground
 
 COMMANDS = {
     "optimize": ("optimize", "FILE", "-o", "result.onnx", "--objective", "macs"),
@@ -20,15 +20,6 @@ COMMANDS = {
     "verify": ("verify", "FILE", GOOD),
     "data": ("optimize", GOOD, "-o", "result.onnx", "--objective", "macs", "--data", "FILE"),
 }
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with pytest.MonkeyPatch.context() as patch:
-        prepare()
-        made = Ground(patch.setenv)
-        yield made
-        made.close()
 
 
 def unreadable(path: Path) -> None:
