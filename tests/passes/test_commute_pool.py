@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,13 +13,16 @@ from hypothesis import strategies as st
 from convc.build import Builder
 from convc.graph import Graph
 from convc.ir import Attribute, TensorType, Value
+from convc.onnx_io import from_bytes, to_bytes
 from convc.pipeline import Context
 from convc.proof import prove
 from convc.rewrite import Stats, size_of
+from passes.commute_linear import CommuteLinear
 from tests.affine_strategies import add_link
 from tests.commute_strategies import Alone, Case, pool_cases
 from tests.helpers import check_pass
 from tests.strategies import finished, new_graph, random_conv, seeds
+from tests.tiny import FLOAT, kernel, model, node
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 RNG = np.random.default_rng(5)
@@ -338,3 +342,16 @@ def test_ops_of_other_domains_are_left_alone() -> None:
     other = build.graph.add("GlobalAveragePool", (value,), domain="other", types=[value.type])
     stats = Alone().run(finished(build, other.result))
     assert (stats.applied, dict(stats.declined)) == (0, {})
+
+
+def test_no_map_where_inference_counts_a_window_that_is_none() -> None:
+    """Twelve columns and one of padding: the fifth window would begin in the padding."""
+    pool = node(
+        "AveragePool", "h", "y", kernel_shape=[2, 2], strides=[3, 3], pads=[0, 0, 1, 1],
+        ceil_mode=1, count_include_pad=1,
+    )  # fmt: skip
+    weights = {"w": kernel(0, 8, 4, 1, 1), "b": kernel(1, 8)}
+    made = model([node("Conv", "x w b", "h"), pool], weights, inputs={"x": (FLOAT, (1, 4, 10, 12))})
+    graph = from_bytes(made)
+    CommuteLinear().run(graph)
+    ort.InferenceSession(to_bytes(graph), providers=["CPUExecutionProvider"])
