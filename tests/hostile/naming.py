@@ -100,8 +100,10 @@ def node_whose_result_has_no_name(kind: str = "Relu") -> ModelProto:
     return made
 
 
-def norm_without_a_name(results: str) -> ModelProto:
+def norm_without_a_name(*results: str) -> ModelProto:
     weights = {name: np.ones(4, np.float32) for name in "sbmu"}
-    made = net([node("BatchNormalization", "x s b m u", results)], weights)
+    norm = node("BatchNormalization", "x s b m u", "y")
+    norm.output.extend(results)
+    made = net([norm], weights)
     made.opset_import[0].version = 8
     return made
