@@ -12,9 +12,10 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from convc.errors import InvalidModelError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Opaque, Type, Value
+from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Op, Opaque, TensorType, Type, Value
 from convc.onnx_io.bodies import bodies, captured, tensors
 from convc.onnx_io.guards import check_model, domain_of, label
+from convc.onnx_io.plain import plain_attributes
 from convc.onnx_io.shapes import SMALL_WEIGHT, decode_type, infer
 from convc.onnx_io.tensors import Files, from_array, to_array, to_dense
 
@@ -105,9 +106,29 @@ def import_model(
     missing = [name for name in outputs if name not in values]
     if missing:
         raise InvalidModelError(f"output {missing[0]!r} is made by no node, input or weight")
-    declared = [decode_type(entry.type) for entry in model.graph.output]
+    declared = [
+        _possible(decode_type(entry.type), values[entry.name].type) for entry in model.graph.output
+    ]
     graph.set_outputs([values[name] for name in outputs], outputs, declared)
     return graph
+
+
+def _possible(declared: Type, found: Type) -> Type:
+    """The type of an output as the file says it, but for sizes that it cannot have.
+
+    Runtimes only warn of those, and believe them: they may refuse what is made of such an output.
+    """
+    if not isinstance(declared, TensorType) or not isinstance(found, TensorType):
+        return declared
+    if declared.shape is None or found.shape is None:
+        return declared
+    if len(declared.shape) != len(found.shape):
+        return found
+    dims = (
+        size if isinstance(dim, int) and isinstance(size, int) else dim
+        for dim, size in zip(declared.shape, found.shape, strict=True)
+    )
+    return TensorType(declared.dtype, tuple(dims))
 
 
 def check_soundness(model: ModelProto) -> dict[str, int]:
@@ -322,10 +343,12 @@ def _add_node(
     missing = [name for name in (*node.input, *names) if name and name not in values]
     if missing:
         raise InvalidModelError(f"node {label(node)} uses {missing[0]!r}, which nothing makes")
+    operands = tuple(values[name] if name else None for name in (*node.input, *names))
+    told = Op(node.op_type, operands, decode_attributes(node, files), domain=domain_of(node.domain))
     op = graph.add(
         node.op_type,
-        [values[name] if name else None for name in (*node.input, *names)],
-        decode_attributes(node, files),
+        operands,
+        plain_attributes(told),
         types=[types.get(name) for name in node.output],
         names=list(node.output),
         domain=domain_of(node.domain),

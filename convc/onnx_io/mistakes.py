@@ -27,10 +27,10 @@ from onnx import (
     numpy_helper,
 )
 
+from convc.onnx_io.windows import POOLS
+
 HIDDEN = "convc.hidden"
 """A domain of which inference knows nothing."""
-
-POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
 MOST_ROUNDS = 16
 """Times that inference is run again; mistakes behind so many others are hidden without a type."""
@@ -65,6 +65,10 @@ def corrected(model: ModelProto, types: Types, rounds: int = 0) -> ModelProto | 
     copy.CopyFrom(model)
     if rounds == 0:
         copy.opset_import.add(domain=HIDDEN, version=1)
+    # What the file says of later shapes may come from the same inference.
+    for entry in (*copy.graph.value_info, *copy.graph.output):
+        if entry.name in behind and entry.type.HasField("tensor_type"):
+            entry.type.tensor_type.ClearField("shape")
     for i, right in found.items():
         node = copy.graph.node[i]
         node.domain = HIDDEN

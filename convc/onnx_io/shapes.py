@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    shape_inference,
+)
 
 from convc.errors import InvalidModelError, UsageError
 from convc.ir import Dim, OpaqueType, TensorType, Type
@@ -147,14 +155,42 @@ def _type_of(tensor: TensorProto) -> TypeProto:
 def _inferred(skeleton: ModelProto) -> list[ValueInfoProto]:
     follow = may_follow_values(skeleton, SMALL_WEIGHT)
     try:
-        graph = onnx.shape_inference.infer_shapes(skeleton, data_prop=follow).graph
+        graph = shape_inference.infer_shapes(skeleton, strict_mode=True, data_prop=follow).graph
+        return [*graph.value_info, *graph.output]
     except onnx.checker.ValidationError as error:
         reason = (str(error).splitlines() or ["onnx gives no reason"])[0]
         raise InvalidModelError(f"the model is not valid: {reason}") from error
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        # Inference is a help: a model it cannot follow still goes through, with types unknown.
-        graph = skeleton.graph
-    return [*graph.value_info, *graph.output]
+    except _STUMBLES:
+        return _inferred_leniently(skeleton, follow)
+
+
+_STUMBLES = (shape_inference.InferenceError, RuntimeError, ValueError)
+
+
+def _inferred_leniently(skeleton: ModelProto, follow: bool) -> list[ValueInfoProto]:
+    """What inference says of a model that it cannot follow, or that contradicts itself.
+
+    Inference is a help: such a model still goes through. What the file says of a result may be
+    wrong, which runtimes do not mind: whole shapes found without it go first.
+    """
+    bare = ModelProto()
+    bare.CopyFrom(skeleton)
+    _forget_later_shapes(bare.graph, keep_named=True)
+    found: dict[str, ValueInfoProto] = {}
+    for model in (skeleton, bare):
+        try:
+            graph = shape_inference.infer_shapes(model, data_prop=follow).graph
+        except _STUMBLES:
+            graph = model.graph
+        for entry in (*graph.value_info, *graph.output):
+            if entry.name not in found or _is_whole(entry.type):
+                found[entry.name] = entry
+    return list(found.values())
+
+
+def _is_whole(type_: TypeProto) -> bool:
+    tensor = type_.tensor_type
+    return tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim)
 
 
 def _open_input_dims(inputs: Iterable[ValueInfoProto], types: Types) -> dict[str, int]:

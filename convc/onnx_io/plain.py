@@ -1,0 +1,80 @@
+"""Windows said in the way that shape inference understands.
+
+Inference, onnx's as well as onnxruntime's own, takes two attributes for what they are not (see
+`convc.onnx_io.mistakes`). A wrong size does no harm while nothing disagrees with it; a constant of
+the right size beside it is refused, and onnxruntime's optimiser believes it. So where sizes are
+fixed the same window is said without these attributes:
+
+- ``output_shape`` of a ConvTranspose as the pads that it stands for,
+- ``ceil_mode`` of a pool whose last window would start in the padding, and is left out, as the
+  padding at the end with which the windows fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import ge, gt
+
+from convc.algebra.pooling import pooled_size
+from convc.conv import pool_geometry, transpose_attributes, transpose_geometry
+from convc.ir import Attribute, Op
+from convc.onnx_io.windows import POOLS
+
+Attributes = Mapping[str, Attribute]
+
+
+def plain_attributes(op: Op) -> Attributes:
+    """The attributes of ``op``, or others that say the same where inference gets these wrong."""
+    if op.domain:
+        return op.attributes
+    if op.kind == "ConvTranspose" and op.attributes.get("output_shape"):
+        return _padded(op) or op.attributes
+    if op.kind in POOLS and op.attributes.get("ceil_mode"):
+        return _floored(op) or op.attributes
+    return op.attributes
+
+
+def _padded(op: Op) -> Attributes | None:
+    """``output_shape`` as pads; what it asks for beyond the full extent is ``output_padding``."""
+    geometry = transpose_geometry(op)
+    if geometry is None:
+        return None
+    end = geometry.pads_end
+    beyond = [own - min(pad, 0) for own, pad in zip(geometry.output_padding, end, strict=True)]
+    steps = map(max, geometry.strides, geometry.dilations)
+    if any(extra >= step for extra, step in zip(beyond, steps, strict=True) if extra):
+        return None  # more than ONNX has an output_padding for
+    kept = {k: v for k, v in op.attributes.items() if k not in ("auto_pad", "output_shape")}
+    said = {
+        "pads": (*geometry.pads_begin, *(max(pad, 0) for pad in end)),
+        "output_padding": tuple(beyond),
+    }
+    return {**kept, **said, "kernel_shape": transpose_attributes(geometry)["kernel_shape"]}
+
+
+def _floored(op: Op) -> Attributes | None:
+    """A pool without ``ceil_mode``, where inference counts a window that there is not."""
+    geometry, data = pool_geometry(op), op.operand(0)
+    if geometry is None or data is None or data.shape is None:
+        return None
+    sizes = tuple(dim for dim in data.shape[2:] if isinstance(dim, int))
+    if len(sizes) != geometry.ndim or op.attributes.get("auto_pad", "NOTSET") != "NOTSET":
+        return None
+    counts = pooled_size(geometry, sizes, ceil_mode=True)
+    reach = [
+        (count - 1) * stride + extent - size - begin
+        for count, stride, extent, size, begin in zip(
+            counts, geometry.strides, geometry.extent, sizes, geometry.pads_begin, strict=True
+        )
+    ]  # how far the last window reaches into the padding at the end
+    if all(map(ge, reach, geometry.pads_end)):
+        return None  # no window is left out: inference is right
+    ends = tuple(
+        min(max(pad, reached), reached + stride - 1)
+        for pad, reached, stride in zip(geometry.pads_end, reach, geometry.strides, strict=True)
+    )
+    further = any(map(gt, ends, geometry.pads_end))
+    if further and (op.attributes.get("count_include_pad") or any(map(ge, ends, geometry.kernel))):
+        return None
+    kept = {k: v for k, v in op.attributes.items() if k != "ceil_mode"}
+    return {**kept, "pads": (*geometry.pads_begin, *ends)}
