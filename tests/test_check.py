@@ -522,3 +522,30 @@ def test_what_the_runtimes_optimisations_break_is_different(
     assert any(why in note for note in found.notes), found.notes
     # Where the original fails or errs in the same way, the other model is not to blame.
     assert compared(twice, twice).verdict is Verdict.IDENTICAL
+
+
+def test_what_breaks_at_other_sizes_only_is_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = conv(inputs=OPEN)
+    twice = conv(node("Neg", "c", "n"), node("Neg", "n", "y"), inputs=OPEN)
+
+    class FixedBatch(Deployed):
+        def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+            if self.breaks and len(feeds["x"]) != 1:
+                raise RunError("a batch of one, please")
+            return Session.run(self, feeds)
+
+    monkeypatch.setattr("convc.check.Session", FixedBatch)
+    found = compared(once, twice)
+    assert found.verdict is Verdict.DIFFERENT
+    assert any("a batch of one, please" in note for note in found.notes), found.notes
+
+
+def test_a_bug_of_the_runtimes_optimisations_excuses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it makes of the original is no rounding of the original's."""
+    original = conv(node("Neg", "c", "n"), node("Neg", "n", "y"))
+    wrong = conv(weight=W * np.float32(1.3), bias=B * np.float32(1.3))
+    monkeypatch.setattr(Deployed, "wrong", staticmethod(lambda o: [1.3 * o[0]]), raising=False)
+    monkeypatch.setattr("convc.check.Session", Deployed)
+    assert compared(original, wrong).verdict is Verdict.DIFFERENT
