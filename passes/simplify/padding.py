@@ -95,6 +95,8 @@ def pad_into_average(graph: Graph, op: Op) -> Rewrite:
         raise NoMatch("Pad before AveragePool: its own pads are not counted, the Pad's are")
     if set(geometry.dilations) != {1}:
         raise NoMatch("Pad before AveragePool: dilated")
+    if _sticks_out(shape_of(op.operand(0)), geometry):
+        raise NoMatch("Pad before AveragePool: a window is larger than the padded data")
     attributes = {**_padded(op, geometry, begin, end), "count_include_pad": 1}
     return remake(graph, op, {0: data_of(pad)}, attributes, "Pad before AveragePool: folded")
 
@@ -129,6 +131,15 @@ def _padded_pool(graph: Graph, op: Op) -> tuple[Op, ConvGeometry, Sequence[int],
     if op.attributes.get("ceil_mode") and not _fits(shape_of(data_of(op)), geometry):
         raise NoMatch(f"Pad before {op.kind}: ceil_mode")
     return pad, geometry, begin, end
+
+
+def _sticks_out(shape: Sequence[Dim], geometry: ConvGeometry) -> bool:
+    """True where data is shorter than a window, which a stride lets pass in onnxruntime.
+
+    Of what sticks out nothing is counted, if the pool does not count its padding.
+    """
+    sizes = zip(shape[2:], geometry.pads_begin, geometry.pads_end, geometry.extent, strict=True)
+    return any(isinstance(n, int) and n + begin + end < extent for n, begin, end, extent in sizes)
 
 
 def _fits(shape: Sequence[Dim], geometry: ConvGeometry) -> bool:

@@ -217,6 +217,9 @@ UNFOLDED = [
      "dilations=[2,1]>(a) }", "Pad before AveragePool: dilated"),
     ("average-ceil", 19, POOL + "> { a = Pad(x, p) y = AveragePool<kernel_shape=[4,3],"
      "strides=[3,3], ceil_mode=1>(a) }", "Pad before AveragePool: ceil_mode"),
+    ("average-larger", 17, POOL.replace("[2,3,8,9]", "[2,3,1,9]") + "> { a = Pad(x, p)"
+     " y = AveragePool<kernel_shape=[4,2], strides=[3,1]>(a) }",
+     "Pad before AveragePool: a window is larger than the padded data"),
     ("narrow", 17, POOL + "> { a = Pad(x, p) y = AveragePool<kernel_shape=[1,2]>(a) }",
      "Pad before AveragePool: a window would see only padding"),
     ("max-signed", 17, POOL + "> { a = Pad(x, p) y = MaxPool<kernel_shape=[3,2]>(a) }",
