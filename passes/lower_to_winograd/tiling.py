@@ -263,6 +263,9 @@ def _plain_layer(op: Op) -> Layer:
     geometry = layer.geometry
     if any(d > 1 and k > 1 for d, k in zip(geometry.dilations, geometry.kernel, strict=True)):
         raise NoMatch("the conv is dilated")
+    if weight.dtype == np.float16:
+        # Data is scaled by thousands on the way: inputs of 10 are infinite there.
+        raise NoMatch("the sums of a tile go beyond float16")
     if max(geometry.kernel) > LARGEST_KERNEL:
         raise NoMatch(f"the kernel has more than {LARGEST_KERNEL} taps on an axis")
     return layer
