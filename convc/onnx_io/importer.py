@@ -12,7 +12,19 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from convc.errors import InvalidModelError
 from convc.graph import Graph
-from convc.ir import CONSTANT, INPUT, OUTPUT, Array, Attribute, Header, Op, Opaque, TensorType, Type, Value
+from convc.ir import (
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    Array,
+    Attribute,
+    Header,
+    Op,
+    Opaque,
+    TensorType,
+    Type,
+    Value,
+)
 from convc.onnx_io.bodies import bodies, captured, tensors
 from convc.onnx_io.guards import check_model, domain_of, label
 from convc.onnx_io.plain import plain_attributes

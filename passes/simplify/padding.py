@@ -95,7 +95,7 @@ def pad_into_average(graph: Graph, op: Op) -> Rewrite:
         raise NoMatch("Pad before AveragePool: its own pads are not counted, the Pad's are")
     if set(geometry.dilations) != {1}:
         raise NoMatch("Pad before AveragePool: dilated")
-    if _sticks_out(shape_of(op.operand(0)), geometry):
+    if _sticks_out(shape_of(pad.result), geometry):
         raise NoMatch("Pad before AveragePool: a window is larger than the padded data")
     attributes = {**_padded(op, geometry, begin, end), "count_include_pad": 1}
     return remake(graph, op, {0: data_of(pad)}, attributes, "Pad before AveragePool: folded")
