@@ -39,6 +39,9 @@ COORDINATES = (
     "tf_crop_and_resize",
     "tf_half_pixel_for_nn",
 )
+TIE = 1e-6
+"""How far from a half onnxruntime still takes a coordinate for one: that of a scale such as 2/7 is
+rounded."""
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 POLICIES = ("stretch", "not_larger", "not_smaller")
 
@@ -207,9 +210,13 @@ def _coordinates(axis: Axis, mode: str, kind: type[np.floating[Any]]) -> Array:
         result = start * (size - 1) + places * (end - start) * (size - 1) / (output - 1)
     elif mode == "pytorch_half_pixel" and axis.output == 1:
         result = places * 0
+    elif mode == "half_pixel_symmetric":
+        offset = size / 2 * (1 - output / (scale * size))
+        # Rounded once, as in onnxruntime: 0.5 is a double there, and the rest of the line with it.
+        exact = np.float64(offset) + (places.astype(np.float64) + 0.5) / np.float64(scale) - 0.5
+        result = exact.astype(kind)
     else:
-        offset = size / 2 * (1 - output / (scale * size)) if mode == "half_pixel_symmetric" else 0
-        result = offset + (places + 0.5) / scale - 0.5
+        result = (places + 0.5) / scale - 0.5
     return result
 
 
@@ -245,8 +252,8 @@ def _rounded(places: Array, mode: str, shrinking: bool) -> Array:
     else:
         # The fraction is exact, a half added to the coordinate may round.
         below = np.floor(places)
-        fraction = places - below
-        result = below + (fraction > 0.5 if mode == "round_prefer_floor" else fraction >= 0.5)
+        beyond = (places - below).astype(np.float64) - 0.5
+        result = below + (beyond > TIE if mode == "round_prefer_floor" else beyond >= -TIE)
     return np.asarray(result.astype(np.int64))
 
 

@@ -22,10 +22,13 @@ def onnxruntime_results(
 ) -> list[np.ndarray] | None:
     """The node's results, None where onnxruntime refuses to load or to run it."""
     feeds = {f"x{i}": v for i, v in enumerate(inputs) if v is not None}
-    # Shapes are left open: shape inference could refuse or change what the kernel would do.
+    # Shapes are left open: shape inference could refuse or change what the kernel would do. But for
+    # lists of sizes, of which it takes an unknown length for none at all.
     declared = [
         helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(v.dtype), [None] * v.ndim
+            name,
+            helper.np_dtype_to_tensor_dtype(v.dtype),
+            v.shape if v.ndim == 1 and v.dtype == np.int64 else [None] * v.ndim,
         )
         for name, v in feeds.items()
     ]

@@ -70,7 +70,8 @@ def resizes(draw: Any) -> tuple[list[np.ndarray | None], dict[str, Any], int]:
         scales = None if scales is None else scales[2:]
         sizes = None if sizes is None else sizes[2:]
         roi = None if roi is None else np.concatenate([roi[2 : 2 + rank], roi[4 + rank :]])
-        if sizes is not None:
+        # With negative axes onnxruntime does not follow another policy.
+        if sizes is not None and min(attributes["axes"]) >= 0:
             policies = ["stretch", "not_larger", "not_smaller"]
             attributes["keep_aspect_ratio_policy"] = draw(st.sampled_from(policies))
     return [x, roi, scales, sizes], attributes, opset
@@ -93,6 +94,24 @@ def test_resize() -> None:
     check()
     print(counts)
     assert counts["compared"] >= 200, counts
+
+
+def test_nearest_rounds_as_the_runtime_does() -> None:
+    """All small sizes, whole steps of which fall on a sample or a rounding beside it."""
+    counts: Counter[str] = Counter()
+    for coordinates in (c for c in COORDINATES if c != "tf_crop_and_resize"):
+        for rounding in ("floor", "ceil", "round_prefer_floor"):
+            attributes = {
+                "mode": "nearest",
+                "coordinate_transformation_mode": coordinates,
+                "nearest_mode": rounding,
+            }
+            for size in range(1, 13):
+                x = np.arange(size**2, dtype=np.float32).reshape(1, 1, size, size)
+                for output in range(1, 14, 2):
+                    sizes = np.array([1, 1, output, output + 1])
+                    compare(counts, "Resize", [x, None, None, sizes], attributes, 11 if "tf" in coordinates else 19, 0.0)
+    assert counts["compared"] >= 1000, counts
 
 
 def test_upsample() -> None:
