@@ -15,6 +15,7 @@ from convc.ir import Array
 from convc.judge import Verdict
 from convc.runtime import RunError, Session, Settings
 from convc.trial_sizes import COARSE, other_sizes
+from convc.trials import trials_of
 from tests.tiny import (
     BOOL,
     DOUBLE,
@@ -457,6 +458,20 @@ def test_heavy_models_are_tried_on_large_values_too(monkeypatch: pytest.MonkeyPa
     assert result.cases == ["noise", "borders", "large"]
     result = compared(conv(), conv())
     assert result.cases == ["noise", "borders", "large"]
+
+
+def test_models_that_run_for_long_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of(conv(inputs=OPEN))  # 10.8 million MACs at 224×224
+    monkeypatch.setattr("convc.trials.LONG", 8e6)
+    trials, note = trials_of(graph, [], seed=0)
+    usual = [trial for trial in trials if trial.sizes == trials[0].sizes]
+    assert [trial.thorough for trial in usual] == [True, *[False] * (len(usual) - 1)]
+    titles = " ".join(trial.case.name for trial in trials)
+    assert "noise at other sizes" in titles  # a batch of two, but of smaller images
+    assert "at odd sizes" not in titles
+    assert note == "not tried at odd sizes: too much work"
+    monkeypatch.setattr("convc.trials.LONG", 1e11)
+    assert trials_of(graph, [], seed=0)[1] == ""
 
 
 @pytest.mark.parametrize("size", [64, 96, 128, 160, 224, 256, 320, 640])
