@@ -166,3 +166,17 @@ def test_what_it_says_behind_a_mistake_may_come_from_that() -> None:
     graph = from_bytes(made.SerializeToString())
     assert graph.outputs[0].shape == (1, 4, 13)
     assert run(made.SerializeToString(), {"x": np.ones((1, 4, 10), np.float32)})[0].shape[2] == 13
+
+
+def test_sizes_go_on_behind_the_runtimes_own_activations() -> None:
+    nodes = [
+        NODE("QuickGelu", ["x"], ["g"], domain="com.microsoft"),
+        NODE("MaxPool", ["g"], ["y"], kernel_shape=[1], strides=[3], ceil_mode=1),
+    ]
+    inputs, outputs = [info("x", (1, 4, 12))], [info("y", None)]
+    made = model(nodes, inputs, outputs, domains={"com.microsoft": 1})
+    graph, pool = imported(made)
+    assert graph.outputs[0].shape == (1, 4, 4)
+    assert "ceil_mode" not in pool.attributes
+    assert [op.kind for op in graph.ops()] == ["Input", "QuickGelu", "MaxPool", "Output"]
+    assert run(to_bytes(graph), {"x": np.ones((1, 4, 12), np.float32)})[0].shape == (1, 4, 4)

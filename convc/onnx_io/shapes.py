@@ -34,6 +34,10 @@ BATCH, CHANNELS, SPATIAL, SAMPLES = 1, 3, 224, 16000
 SMALL_WEIGHT = 1024
 """Elements up to which shape inference sees a weight's values (it needs sizes, axes, pads)."""
 
+ELEMENTWISE = {"com.microsoft": frozenset({"BiasGelu", "FastGelu", "Gelu", "QuickGelu"})}
+"""onnxruntime's own activations, of which onnx's inference knows nothing: what they give has the
+type of their first operand. Where sizes end there, so does all that depends on them."""
+
 UNNAMED = "?"
 """First character of the names that convc gives to dims that have none in the file."""
 
@@ -98,6 +102,11 @@ def infer(skeleton: ModelProto, wanted: Mapping[str, int]) -> Types:
     Raises UsageError where ``wanted`` names a dim that the model has not.
     """
     types = Types()
+    for node in skeleton.graph.node:
+        known = node.op_type in ELEMENTWISE.get(node.domain, ())
+        if known and any(node.input[:1]) and len(node.output) == 1:
+            identity = helper.make_node("Identity", node.input[:1], node.output)
+            node.CopyFrom(identity)
     open_dims = _open_input_dims(skeleton.graph.input, types)
     for name, size in wanted.items():
         key = name if name in open_dims else UNNAMED + name
