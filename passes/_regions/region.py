@@ -32,7 +32,7 @@ class Region:
     @property
     def inputs(self) -> tuple[Value, ...]:
         """What the region reads: values that its ops use and none of them makes."""
-        made = {result for link in self.links for result in link.op.results if self.makes(link)}
+        made = {result for link in self.links for result in link.op.results}
         used = (v for link in self.links for v in link.op.operands if v is not None)
         return tuple(dict.fromkeys(v for v in used if v.array is None and v not in made))
 

@@ -256,3 +256,19 @@ def test_twins_in_two_groups_are_two_pairs() -> None:
     graph = finished(build, build.op("Conv", (y, build.constant(weights(2, 4, 1, 1)))))
     stats, _ = check_pass(PruneDeadChannels(1), graph, RNG)
     assert dict(stats.notes) == {"2 duplicate dropped": 1}
+
+
+def test_a_layer_that_reads_the_region_and_feeds_it() -> None:
+    """What it gives is computed anew: a proof that feeds noise there compares two other things."""
+    build, x = new_graph((1, 4, 6, 6))
+
+    def ones(*shape: int) -> Value:
+        return build.constant(np.ones(shape, np.float32))
+
+    wide = build.op("Conv", (x, ones(32, 4, 1, 1)))
+    halved = {"pads": (1, 1, 1, 1), "strides": (2, 2)}
+    small = build.op("Conv", (wide, ones(1, 32, 3, 3)), halved)
+    back = build.op("ConvTranspose", (small, ones(1, 4, 2, 2)), {"strides": (2, 2)})
+    both = build.op("Concat", (back, wide), {"axis": 1})
+    graph = finished(build, build.op("Conv", (both, ones(2, 36, 1, 1))))
+    assert check_pass(PruneDeadChannels(1), graph, RNG)[0].applied >= 1
