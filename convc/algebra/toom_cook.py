@@ -175,8 +175,9 @@ def error_growth(*axes: Transforms) -> float:
 
     Returns:
         The quotient, 1 for the direct sum. In float32 simulations with one channel and up to 8
-        outputs a tile it comes within a factor of 2 (`tests/algebra/test_toom_cook.py`). Barabasz et al. 2020 bound the worst case
-        by norms of whole matrices instead, which is larger and depends on the scaling.
+        outputs a tile it comes within a factor of 2 (`tests/algebra/test_toom_cook.py`). Barabasz
+        et al. 2020 bound the worst case by norms of whole matrices instead, which is larger and
+        depends on the scaling.
     """
     return prod(sqrt(_squared_growth(axis)) for axis in axes)
 
