@@ -38,6 +38,10 @@ class Patch:
     convs: tuple[ConvGeometry, ...]
 
 
+LONGEST = 2**24
+"""Outputs on an axis beyond which its border is not looked for: each is looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class BorderStrips:
     """A partition of the output into the interior and up to two strips per axis.
@@ -96,6 +100,8 @@ def _interior(
 ) -> Span:
     between = first.axis_output(axis, size)
     count = second.axis_output(axis, between)
+    if count > LONGEST:
+        raise DoesNotCompose(f"axis {axis}: {count} outputs are more than are looked at")
     taps = np.arange(second.kernel[axis]) * second.dilations[axis]
     outputs = np.arange(count)[:, np.newaxis]
     read = second.strides[axis] * outputs + taps - second.pads_begin[axis]

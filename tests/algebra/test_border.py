@@ -296,3 +296,11 @@ def test_output_sizes() -> None:
         conv_geometry.output_size((8,))
     transposed = TransposeGeometry((4,), (2,), (1,), (1,), (1,), (1,))
     assert transposed.output_size((5,)) == (11,)
+
+
+def test_strips_are_not_looked_for_on_an_endless_axis() -> None:
+    """Each output is looked at: a size from a hostile file would take terabytes."""
+    padded = ConvGeometry((3,), (1,), (1,), (1,), (1,))
+    with pytest.raises(DoesNotCompose, match="more than are looked at"):
+        border_strips(padded, padded, (2**40,))
+    assert border_strips(padded, padded, (2**10,)).interior.outputs == ((1, 2**10 - 1),)
