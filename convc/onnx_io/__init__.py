@@ -9,7 +9,13 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from convc.errors import ConvcError, InvalidModelError, UsageError
-from convc.files import being_written, check_writable, remove_stale, write_whole
+from convc.files import (
+    being_written,
+    check_writable,
+    no_such_file,
+    remove_stale,
+    write_whole,
+)
 from convc.graph import Graph
 from convc.onnx_io.exporter import CONSTANTS_NEED_IR, LARGE, export_model
 from convc.onnx_io.importer import check_soundness, import_model, parse_model
@@ -162,7 +168,7 @@ def _read_mapped(path: Path, files: Files) -> bytes | None:
 
 def _read(path: Path) -> bytes:
     if path.is_dir():
-        raise InvalidModelError(f"{path}: is a folder, not a model file")
+        raise InvalidModelError(f"{path}: is a folder, not a model file; name a file in it")
     try:
         if path.exists() and not path.is_file():
             raise InvalidModelError(f"{path}: is no regular file, as a model has to be")
@@ -173,7 +179,7 @@ def _read(path: Path) -> bytes:
             )
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InvalidModelError(f"{path}: no such file") from error
+        raise InvalidModelError(f"{path}: {no_such_file(path)}") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot read it: {error.strerror or error}") from error
 

@@ -8,7 +8,7 @@ many operands, and attributes of such types, as its operator says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 
@@ -24,24 +24,17 @@ from onnx import (
 )
 
 from convc.errors import InvalidModelError
-from convc.onnx_io.bodies import bodies
+from convc.onnx_io.functions import Key, check_calls, functions_of, key_of
+from convc.onnx_io.nodes import domain_of, inner, inside, label, schema_of
 from convc.onnx_io.windows import CONVS, POOLS, check_bias, check_vectors, check_window
 
 MOST_AXES = 64
 """Axes that an array of numpy may have."""
 MOST_ELEMENTS = 2**48
 """Elements that a value may be declared with; products of such sizes still fit into 64 bits."""
-DEEPEST_CALLS = 100
-"""Functions that call one another in a row: what onnx takes, too."""
-MOST_INLINED = 1_000_000
-"""Nodes that the functions of a model may make once every call is replaced by its body."""
-
 NORMS = frozenset({"BatchNormalization", "InstanceNormalization"})
 
 NO_TENSOR = "sequence, map or optional"
-
-Key = tuple[str, str, str]
-"""Domain, name and overload of a function."""
 
 
 def check_model(model: ModelProto) -> None:
@@ -53,11 +46,11 @@ def check_model(model: ModelProto) -> None:
     opsets = _opsets(model.opset_import)
     _check_sizes(model)
     _check_training(model)
-    functions = _functions(model)
-    _check_calls(functions, model)
+    functions = functions_of(model)
+    check_calls(functions, model)
     for function in model.functions:
         own = _opsets(function.opset_import)
-        for node in _inside(function.node):
+        for node in inside(function.node):
             _check_node(node, own, functions, in_function=True)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     kinds = _element_types(model.graph)
@@ -69,24 +62,13 @@ def check_model(model: ModelProto) -> None:
             _check_vectors(node, shapes)
         if node.op_type in CONVS or node.op_type in POOLS:
             _check_geometry(node, shapes)
-        for inner in _inner(node):
-            _check_node(inner, opsets, functions)
+        for within in inner(node):
+            _check_node(within, opsets, functions)
 
 
 def _is_spaced(node: NodeProto) -> bool:
     """Whether a BatchNormalization has its statistics for each place: opsets 7 and 8 had such."""
     return any(entry.name == "spatial" and not entry.i for entry in node.attribute)
-
-
-def domain_of(name: str) -> str:
-    """The domain as the IR has it: "" for ONNX's own."""
-    return "" if name == "ai.onnx" else name
-
-
-def label(node: NodeProto) -> str:
-    """How messages call a node: by its name, else by its first result."""
-    name = node.name or next((name for name in node.output if name), "?")
-    return f"{name!r} ({node.op_type})"
 
 
 def _opsets(entries: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
@@ -121,106 +103,6 @@ def _check_training(model: ModelProto) -> None:
                 raise InvalidModelError("the training info has external data, which is not read")
 
 
-# -- functions ---------------------------------------------------------------------------------
-
-
-def _functions(model: ModelProto) -> dict[Key, FunctionProto]:
-    found: dict[Key, FunctionProto] = {}
-    for function in model.functions:
-        key = _key(function.domain, function.name, function)
-        if key in found:
-            raise InvalidModelError(f"two functions are called {_called(key)}")
-        if not key[0] and _schema(key[1], defs.onnx_opset_version(), "") is not None:
-            raise InvalidModelError(
-                f"function {function.name!r} takes the place of ONNX's own operator: rename it"
-            )
-        found[key] = function
-    return found
-
-
-def _key(domain: str, name: str, owner: FunctionProto | NodeProto) -> Key:
-    return domain_of(domain), name, getattr(owner, "overload", "")
-
-
-def _called(key: Key) -> str:
-    return repr("::".join(part for part in key if part))
-
-
-def _check_calls(functions: Mapping[Key, FunctionProto], model: ModelProto) -> None:
-    """No function calls itself, and all calls together make no more nodes than is bearable."""
-    size: dict[Key, int] = {}
-    depth: dict[Key, int] = {}
-    for key in functions:
-        _measure(key, functions, size, depth)
-    if functions:
-        total = sum(size.get(_key(n.domain, n.op_type, n), 0) for n in _inside(model.graph.node))
-        _check_inlined(total, "the model")
-
-
-def _measure(
-    root: Key,
-    functions: Mapping[Key, FunctionProto],
-    size: dict[Key, int],
-    depth: dict[Key, int],
-) -> None:
-    """Nodes and levels of calls of a function and of those that it calls, without recursion."""
-    stack = [root]
-    open_keys: set[Key] = set()
-    while stack:
-        key = stack[-1]
-        if key in size:
-            stack.pop()
-            continue
-        nodes = list(_inside(functions[key].node))
-        calls = [k for k in (_key(n.domain, n.op_type, n) for n in nodes) if k in functions]
-        waiting = [k for k in dict.fromkeys(calls) if k not in size]
-        if not waiting:
-            size[key] = len(nodes) + sum(size[k] for k in calls)
-            depth[key] = 1 + max((depth[k] for k in calls), default=0)
-            _check_inlined(size[key], f"function {_called(key)}")
-            if depth[key] > DEEPEST_CALLS:
-                raise InvalidModelError(
-                    f"functions call one another more than {DEEPEST_CALLS} deep"
-                )
-            stack.pop()
-            continue
-        if key in open_keys:
-            raise InvalidModelError(f"function {_called(key)} calls itself")
-        open_keys.add(key)
-        stack += waiting
-
-
-def _check_inlined(count: int, what: str) -> None:
-    if count > MOST_INLINED:
-        raise InvalidModelError(
-            f"{what} has more than {MOST_INLINED} nodes once its functions are written out"
-        )
-
-
-# -- nodes -------------------------------------------------------------------------------------
-
-
-def _inner(node: NodeProto) -> Iterator[NodeProto]:
-    for body in bodies(node):
-        yield from _inside(body.node)
-
-
-def _inside(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """The nodes and those of their subgraphs; protobuf bounds how deep these are."""
-    for node in nodes:
-        yield node
-        if node.attribute:
-            yield from _inner(node)
-
-
-@lru_cache(maxsize=4096)
-def _schema(kind: str, version: int, domain: str) -> defs.OpSchema | None:
-    try:
-        return defs.get_schema(kind, version, domain)
-    except (defs.SchemaError, TypeError, OverflowError, RuntimeError):
-        return None
-
-
 @lru_cache(maxsize=4096)
 def _types(schema: defs.OpSchema) -> dict[str, int]:
     """The types of an operator's attributes, by AttributeProto's numbers."""
@@ -251,10 +133,10 @@ def _check_node(
     if not node.output or not any(node.output):
         raise InvalidModelError(f"node {label(node)} makes nothing: it has no named result")
     domain = domain_of(node.domain)
-    local = functions.get(_key(domain, node.op_type, node)) if functions else None
+    local = functions.get(key_of(domain, node.op_type, node)) if functions else None
     if local is not None:
         _check_call(node, local)
-    schema = None if local is not None else _schema(node.op_type, opsets.get(domain, 1), domain)
+    schema = None if local is not None else schema_of(node.op_type, opsets.get(domain, 1), domain)
     types = {} if schema is None else _types(schema)
     names: set[str] = set()
     for entry in node.attribute:

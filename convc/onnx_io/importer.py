@@ -26,7 +26,9 @@ from convc.ir import (
     Value,
 )
 from convc.onnx_io.bodies import bodies, captured, tensors
-from convc.onnx_io.guards import check_model, domain_of, label
+from convc.onnx_io.foreign import guess
+from convc.onnx_io.guards import check_model
+from convc.onnx_io.nodes import domain_of, inside, label
 from convc.onnx_io.plain import plain_attributes
 from convc.onnx_io.shapes import SMALL_WEIGHT, decode_type, infer
 from convc.onnx_io.tensors import Files, from_array, to_array, to_dense
@@ -37,16 +39,16 @@ OLDEST_OPSET = 6
 def parse_model(data: bytes, where: str) -> ModelProto:
     """The ModelProto in ``data``; raises InvalidModelError where it is none convc can read."""
     if not data:
-        raise InvalidModelError(f"{where}: the file is empty")
+        raise InvalidModelError(f"{where}: the file is empty: export or copy it again")
     model = ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise InvalidModelError(
-            f"{where}: not an ONNX model, or a truncated one (protobuf cannot read it)"
-        ) from error
+        why = guess(data) or " (protobuf cannot read it): export or copy it again"
+        raise InvalidModelError(f"{where}: not an ONNX model, or a truncated one{why}") from error
     if not model.HasField("graph") or not (model.opset_import or model.ir_version):
-        raise InvalidModelError(f"{where}: not an ONNX model (it holds no graph)")
+        why = guess(data) or " (it holds no graph)"
+        raise InvalidModelError(f"{where}: not an ONNX model{why}")
     if not _is_text(model):
         raise InvalidModelError(f"{where}: a broken ONNX model (it holds names that are no text)")
     return model
@@ -288,9 +290,22 @@ def hollow(tensor: TensorProto) -> TensorProto:
 def _skeleton(model: ModelProto) -> ModelProto:
     skeleton = ModelProto()
     skeleton.CopyFrom(model)
+    for graph in (
+        skeleton.graph,
+        *(g for node in inside(skeleton.graph.node) for g in bodies(node)),
+    ):
+        _forget_negative(graph)
     # Below IR 4 initialisers have to be inputs as well; inference is told the newer rule.
     skeleton.ir_version = max(int(model.ir_version), 4)
     return skeleton
+
+
+def _forget_negative(graph: GraphProto) -> None:
+    """A negative size is none; inference reckons with it, and onnx 1.23 dies of that."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:
+                dim.ClearField("dim_value")
 
 
 def _keep(field: object, entries: list[onnx.ValueInfoProto]) -> None:

@@ -7,8 +7,9 @@ file says and once at those sizes, and gives every open dim a name with a size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import count
 
 import onnx
@@ -92,6 +93,12 @@ def encode_type(type_: Type) -> TypeProto:
     return proto
 
 
+def _listed(name: str, names: Sequence[str]) -> str:
+    """The names there are, and the one that may be meant."""
+    close = get_close_matches(name, names, n=1)
+    return f"it has {', '.join(names)}" + (f": did you mean {close[0]}?" if close else "")
+
+
 def infer(skeleton: ModelProto, wanted: Mapping[str, int]) -> Types:
     """Types of all values of a model whose large weights were taken out.
 
@@ -111,10 +118,10 @@ def infer(skeleton: ModelProto, wanted: Mapping[str, int]) -> Types:
     for name, size in wanted.items():
         key = name if name in open_dims else UNNAMED + name
         if key not in open_dims:
-            known = ", ".join(sorted(d.removeprefix(UNNAMED) for d in open_dims))
+            names = sorted(d.removeprefix(UNNAMED) for d in open_dims)
             raise UsageError(
                 f"--dim {name}: the model has no such open dim; "
-                + (f"it has {known}" if known else "all its sizes are fixed")
+                + (_listed(name, names) if names else "all its sizes are fixed: leave it out")
             )
         open_dims[key] = size
     types.sizes.update(open_dims)

@@ -65,7 +65,9 @@ def merge(plan: Plan, link: Link) -> Merge:
     rows = np.ones(linear.outputs, bool)
     absorbs, _ = keeps(linear)
     keys = list(merge_keys(state, linear))
-    carriers = {keys[c]: c for c in reversed(np.flatnonzero(kept))}
+    # The largest carries: times a small ratio its weights stay of the size they are.
+    order = sorted(np.flatnonzero(kept), key=lambda c: (abs(state.factor[c]), -c))
+    carriers = {keys[c]: c for c in order}
     for c in np.flatnonzero(read_channels(linear, rows, state) & ~kept):
         if absorbs and state.signature[c] == CONSTANT:
             constant[c] = state.constant[c]

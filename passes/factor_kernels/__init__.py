@@ -64,7 +64,8 @@ class FactorKernels(Pass):
     2. W is a kernel of that form but for the rounding of what is stored: every filter scaled to
        norm 1, ‖W − Ŵ‖ ≤ (4u + n·2⁻⁵²)·‖W‖, with u the unit roundoff, 2⁻²⁴ in float32
        (`convc.algebra.factor.factored`). The factors, rounded in their turn, keep every filter to
-       16 u. cp: R is below C/g and K/g.
+       16 u, and the weights that read each input channel to 64 times that: what is read with small
+       weights may be large. cp: R is below C/g and K/g.
     3. The chain has fewer MACs at the graph's sizes; sizes that are not known count as large. So
        the factors may be factored again, and that ends.
 

@@ -37,6 +37,9 @@ ONE_CHANNEL = ("terms", "composed")
 """Kinds that are about filters of one channel only."""
 LOST = 16
 """Unit roundoffs, of a filter's norm, that the rounding of the factors may cost it."""
+APART = 64
+"""How many times larger than a filter, each in its own measure, the change of the weights that read
+one input channel may be: 6e-5 of them in float32."""
 NOISE = 2.0**-50
 """Weights below this part of their filter's largest are what rounding left of a zero."""
 
@@ -226,3 +229,16 @@ def require_precise(layer: Layer, chain: Chain) -> None:
     own = layer.kernel[0].size * 2.0**-52  # of decompositions
     if distances(layer.kernel, kernel)[1] > LOST * layer.roundoff + own:
         raise NoMatch("the rounding of the factors would count")
+    # What is read with small weights may be large: a channel's own weights have to be right, too.
+    by_input = tuple(_by_input(w, layer.group) for w in (layer.kernel, layer.kernel - kernel))
+    norms, missed = (np.linalg.norm(w, axis=1) for w in by_input)
+    allowed = APART * LOST * layer.roundoff * norms + own * np.linalg.norm(layer.kernel)
+    if (missed > allowed).any():
+        raise NoMatch("the weights of some input channels would be lost beside larger ones")
+
+
+def _by_input(kernel: Array, group: int) -> Array:
+    """(K, C/g, *k) as (C, K/g·taps): the weights that read each input channel."""
+    parts = kernel.reshape(group, kernel.shape[0] // group, kernel.shape[1], -1)
+    rows: Array = parts.swapaxes(1, 2).reshape(group * kernel.shape[1], -1)
+    return rows

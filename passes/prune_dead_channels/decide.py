@@ -14,6 +14,11 @@ from passes._regions.plan import Plan, made_labels, merge_keys, read_channels
 from passes._regions.region import Region
 
 
+LARGEST_RATIO = 2.0**10
+"""How many times larger than the channel that stays one may be that its weights carry. A softplus
+far below zero gives 1e-27; weights of 1e27 are no good, even where they are right."""
+
+
 class _Needs:
     """Labels that are needed, with the first reason for each."""
 
@@ -68,10 +73,13 @@ def _read_by(region: Region, flow: Flow, needs: _Needs, link: Link) -> None:
     if absorbs:
         read &= state.signature != CONSTANT
     keys = list(merge_keys(state, linear))
-    kept = {keys[c] for c in np.flatnonzero(needs.mask[state.labels])}
-    for c in sorted(np.flatnonzero(read), key=lambda c: int(state.labels[c])):
-        if keys[c] not in kept:
-            kept.add(keys[c])
+    size = np.abs(state.factor)
+    carried: dict[tuple[int, int], float] = {}  # the largest channel that stays, by its key
+    for c in np.flatnonzero(needs.mask[state.labels]):
+        carried[keys[c]] = max(carried.get(keys[c], 0.0), size[c])
+    for c in sorted(np.flatnonzero(read), key=lambda c: (-size[c], int(state.labels[c]))):
+        if not size[c] <= LARGEST_RATIO * carried.get(keys[c], -1.0):
+            carried[keys[c]] = size[c]
             carries = state.signature[c] == CONSTANT
             border = f"it carries constants to the border ({why})"
             reason = border if carries else "it is part of one that varies"

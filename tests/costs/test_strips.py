@@ -14,7 +14,7 @@ from convc.algebra.toom_cook import Matrix, transforms
 from convc.costs.strips import WIDTHS, Limit, Row, Strips, strips
 from convc.costs.strips.conv import fresh, positions, window
 from convc.graph import Graph
-from convc.ir import Op
+from convc.ir import Op, TensorType
 from tests.tiny import DOUBLE, FLOAT, HALF, graph_of, kernel, model, node
 
 DOCS = Path(__file__).parents[2] / "docs" / "strips.md"
@@ -378,3 +378,9 @@ def test_the_tables_in_docs(title: str, arguments: Any, pads: int) -> None:
     section = DOCS.read_text(encoding="utf-8").split(title)[1].split("\n###")[0]
     wanted = "\n".join(as_markdown(table(*arguments, pads=[pads] * 4)))
     assert wanted in section
+
+
+def test_an_output_of_another_rank_has_no_strips() -> None:
+    graph, op = conv(4, 8, (3, 3), (12, 12))
+    op.result.type = TensorType(np.dtype(np.float32), ())
+    assert "not valid" in str(strips(graph, op))

@@ -38,6 +38,7 @@ from tests.hostile.naming import (
 from tests.hostile.nesting import (
     chain_of_functions,
     exploding_functions,
+    function_of_its_callers_names,
     function_with_extra_outputs,
     function_with_too_few_inputs,
     function_without_a_body,
@@ -51,6 +52,7 @@ from tests.hostile.nesting import (
 )
 from tests.hostile.parts import TERA, computed, conv, net, padded_by, window
 from tests.hostile.weights import (
+    blocks_of_sizes_below_zero,
     deep_type,
     external,
     external_in_an_attribute,
@@ -78,6 +80,7 @@ REFUSED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "functions that double": exploding_functions,
     "a chain of functions": chain_of_functions,
     "two functions of one name": two_functions_of_one_name,
+    "a function of its caller's names": function_of_its_callers_names,
     "a dangling name of a megabyte": long_name_of_nobody,
     "a dangling name of escapes": hostile_name_of_nobody,
     "a name that is no text": name_that_is_no_text,
@@ -205,6 +208,7 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
         TensorProto(dims=[4, 1, 1], data_type=FLOAT, raw_data=bytes(16), float_data=[1, 2, 3, 4])
     ),
     "Sequences in sequences, 45 deep": deep_type,
+    "blocks of sizes below zero": blocks_of_sizes_below_zero,
     "strides of 2^62": lambda: conv(strides=[2**62, 2**62]),
     # name: what is or may be a sound model, and must not be fatal
     "ConstantOfShape of 4 TB": constant_of_shape,

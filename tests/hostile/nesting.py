@@ -112,6 +112,11 @@ def two_functions_of_one_name() -> ModelProto:
     )
 
 
+def function_of_its_callers_names() -> ModelProto:
+    """Written out where it is called, its body finds a name that it was never given."""
+    return calling([function("F0", [node("Add", "a x", "b")])])
+
+
 def function_without_a_body() -> ModelProto:
     return calling([function("F0", [])])
 

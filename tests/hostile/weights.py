@@ -64,6 +64,20 @@ def typed_input(change: Callable[[Any], object]) -> ModelProto:
     return made
 
 
+def blocks_of_sizes_below_zero() -> ModelProto:
+    """onnx 1.23 dies where a Slice of them ends before it begins."""
+    nodes = [
+        node("DepthToSpace", "x", "d", blocksize=2),
+        node("SpaceToDepth", "d", "s", blocksize=2),
+        node("Slice", "s from to axes", "y"),
+    ]
+    ends = {"from": np.array([0]), "to": np.array([2]), "axes": np.array([1])}
+    made = net(nodes, ends)
+    sizes = [1, -(2**63), 2**31, "w"]
+    made.graph.input[0].type.CopyFrom(helper.make_tensor_type_proto(FLOAT, sizes))
+    return made
+
+
 def deep_type(depth: int = 90) -> ModelProto:
     made = net([node("Identity", "x", "y")])
     type_ = made.graph.input[0].type

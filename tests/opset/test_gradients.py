@@ -475,3 +475,11 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_has_a_rule(kind: str) -> None:
     assert OPS[kind].gradient is not None
+
+
+def test_a_softmax_over_no_axis_has_no_gradient() -> None:
+    for axis in (2, -3, -33554433):
+        graph, op = built("Softmax", [(2, 3)], (2, 3), axis=axis)
+        rule = OPS["Softmax"].gradient
+        assert rule is not None
+        assert rule(graph, op, frozenset({0})) is None

@@ -224,3 +224,15 @@ def test_a_chain_may_have_to_save_more() -> None:
     assert FactorKernels(kinds=("terms",), saves=2.0).run(graph).applied == 1
     with pytest.raises(ValueError, match=r"saves 0.5 is below 1"):
         FactorKernels(saves=0.5)
+
+
+def test_small_weights_may_read_large_values() -> None:
+    """Beside a channel of weights a billion times larger the others are rounding: all of them."""
+    rng = np.random.default_rng(1)
+    weights = rng.standard_normal((16, 16, 3, 3))
+    weights[:, 0] = np.multiply.outer(rng.standard_normal(16), rng.standard_normal((3, 3))) * 1e9
+    stats = FactorKernels(kinds=("low-rank-out",)).run(conv(weights))
+    assert stats.applied == 0
+    assert stats.declined == {
+        "the weights of some input channels would be lost beside larger ones": 1
+    }

@@ -272,3 +272,19 @@ def test_a_layer_that_reads_the_region_and_feeds_it() -> None:
     both = build.op("Concat", (back, wide), {"axis": 1})
     graph = finished(build, build.op("Conv", (both, ones(2, 36, 1, 1))))
     assert check_pass(PruneDeadChannels(1), graph, RNG)[0].applied >= 1
+
+
+def test_the_largest_constant_carries_the_others() -> None:
+    """A padded reader keeps one: its weights may not grow to what makes a tiny one large."""
+    build, x = new_graph((1, 2, 6, 6))
+    w, b = np.zeros((4, 2, 1, 1), np.float32), np.array([-69.0, 3.0, 2.0, 0.5], np.float32)
+    w[3] = 1.0
+    hidden = build.op("Softplus", (build.op("Conv", (x, build.constant(w), build.constant(b))),))
+    reader = build.constant(weights(3, 4, 3, 3))
+    graph = finished(build, build.op("Conv", (hidden, reader), {"pads": (1, 1, 1, 1)}))
+    stats, after = check_pass(PruneDeadChannels(1), graph, RNG)
+    assert stats.notes == {"2 constant dropped": 1}
+    largest = max(
+        np.abs(v.array).max() for o in after.ops() for v in o.inputs if v.array is not None
+    )
+    assert largest <= 69

@@ -97,7 +97,7 @@ def strip_conv(graph: Graph, op: Op, lanes: int) -> StripConv | str:
     if outputs is None:
         return f"the size of its output is not known{_missing(graph, op.result)}"
     geometry = conv_geometry(op)
-    if geometry is None:
+    if geometry is None or len(outputs) != geometry.ndim + 2:
         return "its geometry depends on a size that is not fixed, or is not valid"
     if not prod(shape) or not prod(outputs):
         return "nothing is computed: a size is 0"

@@ -136,6 +136,8 @@ def _rows(graph: Graph, op: Op, wanted: frozenset[int]) -> tuple[int, int]:
         return 0, 0
     if not shape:
         return 1, 1
+    if not -len(shape) <= axis < len(shape):
+        raise NotKnownError
     return elements, prod(shape[:axis]) if old else elements // shape[axis]
 
 
