@@ -22,6 +22,9 @@ def average_pool(inputs: Inputs, attributes: Attributes, opset: int) -> list[Arr
     x, window = _windowed(inputs, attributes)
     total = _separable(covered(window, x), window, np.add)
     include = bool(attributes.get("count_include_pad", 0))
+    if include and opset < 19 and not attributes.get("ceil_mode", 0):
+        # Before opset 19 onnxruntime counts all of a window, even what exceeds a short input.
+        return [total / np.prod(window.kernel)]
     for axis, counts in enumerate(_counts(window, x.shape[2:], include)):
         # A window without samples, possible with dilations, averages to zero.
         total /= np.maximum(counts, 1).reshape(-1, *(1,) * (window.rank - axis - 1))

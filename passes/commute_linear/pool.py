@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from operator import lt
 
 from convc.algebra import ConvGeometry
 from convc.algebra.pooling import keeps_ones, pooled_size, shares_of_ones
@@ -63,6 +62,10 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
         n is None and pooled_size(geometry, (1,) * geometry.ndim, ceil_mode=ceil_mode)[axis] < 1
         for axis, n in enumerate(spatial)
     )
+    known = ((n, e) for n, e in zip(spatial, geometry.extent, strict=True) if n is not None)
+    if include and any(n < e for n, e in known):
+        # By what onnxruntime divides such a window depends on the opset.
+        raise NoMatch("the window of the AveragePool is larger than what it pools")
     if keeps_ones(geometry, spatial, ceil_mode=ceil_mode, include_pad=include):
         return Spatial(op, data, size, output, work, may_vanish=vanishes)
     whole = fixed(spatial)
@@ -75,9 +78,6 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
     if whole is None or not certain:
         unknown = "the AveragePool counts padding, and the size of its result is not known"
         return Spatial(op, data, size, output, work, unknown=unknown, may_vanish=vanishes)
-    if include and any(map(lt, whole, geometry.extent)):
-        # By what onnxruntime divides such a window depends on the opset.
-        raise NoMatch("the window of the AveragePool is larger than what it pools")
     shares = shares_of_ones(geometry, whole, ceil_mode=ceil_mode, include_pad=include)
     return Spatial(op, data, size, output, work, shares)
 
