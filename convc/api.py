@@ -39,6 +39,7 @@ from convc.model_files import TEXT, load, read_text
 from convc.pipeline import Choose, Context, Instrument, PassError, PassReport, Pipeline
 from convc.proof import prove
 from convc.reading import check_opset, read_runnable, source_of
+from convc.report.history import Historian, History
 from convc.runtime import Settings
 from convc.samples.describe import describe
 from convc.sizes import open_dims
@@ -87,6 +88,7 @@ class Result:
         approximation: what was approximated; None where no error is allowed.
         certificate: how the graph was made, for `check_proof`; None where that was not asked. Its
             digest is in the graph's metadata.
+        history: which op comes of which, by which rewrites; None where that was not asked.
     """
 
     graph: Graph
@@ -101,6 +103,7 @@ class Result:
     measured: Measured | None = None
     approximation: Approximation | None = None
     certificate: Certificate | None = None
+    history: History | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -130,6 +133,7 @@ def optimize(
     instruments: Sequence[Instrument] = (),
     reproducer: Path | None = None,
     proof: bool = False,
+    history: bool = False,
 ) -> Result:
     """Rewrites a model and verifies that the result computes the same.
 
@@ -162,6 +166,7 @@ def optimize(
         reproducer: where the graph before a pass that raises, or whose result differs, is saved
             together with the passes that were still to run; ``convc optimize`` takes that file.
         proof: prove every rewrite, whatever ``verify`` says, and record it: `Result.certificate`.
+        history: keep which op comes of which, by which rewrites: `Result.history`.
 
     Raises InvalidModelError and UsageError for bad input, PassError where a pass raises,
     ProofError where a single rewrite's proof fails (``verify="each"``).
@@ -192,7 +197,7 @@ def optimize(
     watched = objective == "latency" and may_be_endless(original)
     limits = limits_of(original) if watched else None
     settings = Settings(threads=threads, provider=provider, limits=limits)
-    watching = [Progress(say), *instruments]
+    watching = [Progress(say, len(pipeline.passes)), *instruments]
     approximator: BudgetApproximator | None = None
     if allowed is not None:
         split = samples_of(original, cases, seed)
@@ -213,7 +218,7 @@ def optimize(
     context = Context(counted, prover, tuner, approximator)
     attempt = partial(
         _attempt, original, pipeline, context, watching, reproducer,
-        record_with=seed if proof else None,
+        record_with=seed if proof else None, history=history,
     )  # fmt: skip
     if tuner is not None:
         source = source_of(model, original)
@@ -228,6 +233,7 @@ def optimize(
         graph, pipeline, made.reports, before, summarise(graph), None,
         tuning=made.tuning, measured=made.measured,
         approximation=None if approximator is None else approximator.approximation,
+        history=made.history,
     )  # fmt: skip
     if verify != "off":
         check = Verification(cases, tolerance, seed, settings, context, reproducer, say)
@@ -266,6 +272,7 @@ def verify(
     sizes: Mapping[str, int] | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
+    on_progress: Say | None = None,
 ) -> Comparison:
     """Compares two models; ``a`` is right by definition.
 
@@ -276,6 +283,7 @@ def verify(
         sizes: sizes for open dims, by name.
         tolerance: largest difference, relative to an output's largest magnitude.
         seed: of the made-up inputs.
+        on_progress: called with a few words on what is being done.
 
     Raises InvalidModelError and UsageError for bad input.
     """
@@ -284,7 +292,7 @@ def verify(
     first, second = (
         Subject(source_of(model, graph), graph) for model, graph in ((a, original), (b, other))
     )
-    return compare(first, second, data=cases, tolerance=tolerance, seed=seed)
+    return compare(first, second, data=cases, tolerance=tolerance, seed=seed, say=on_progress)
 
 
 def replay(
@@ -338,12 +346,17 @@ def _attempt(
     reproducer: Path | None,
     *,
     record_with: int | None,
+    history: bool,
 ) -> Made:
     """The graph after the pipeline, signed; ``original`` is not changed.
 
-    With a seed to ``record_with`` every rewrite is proved on its random inputs and recorded.
+    With a seed to ``record_with`` every rewrite is proved on its random inputs and recorded;
+    ``history``: which op comes of which is recorded.
     """
     graph = original.clone()
+    historian = Historian(original, graph) if history else None
+    if historian is not None:
+        watching = [*watching, historian]
     recorder = None if record_with is None else Recorder(graph, record_with)
     if recorder is not None:
         context, watching = replace(context, prove=recorder.prove), [*watching, recorder]
@@ -355,7 +368,8 @@ def _attempt(
         raise type(error)(error.number, f"{error}{hint}") from error
     graph.verify()
     trails = None if recorder is None else tuple(recorder.passes)
-    return Made(signed(graph, pipeline), reports, trails=trails)
+    told = None if historian is None else historian.finish()
+    return Made(signed(graph, pipeline), reports, trails=trails, history=told)
 
 
 def _sized(graph: Graph) -> Graph:

@@ -29,6 +29,7 @@ from convc.ir import (
 )
 from convc.orders import Plain, needed, topological
 from convc.places import Places
+from convc.witness import Witness
 
 
 class Graph:
@@ -36,12 +37,14 @@ class Graph:
 
     ``sizes`` gives each named dim the size at which it is costed and proved.
     ``version`` grows with every change, so whether a pass changed anything is measured.
+    ``witness`` is told of the rewrites that are applied; copies of the graph have none.
     """
 
     def __init__(self, header: Header | None = None, sizes: Mapping[str, int] | None = None):
         self.header = header or Header()
         self.sizes: MutableMapping[str, int] = dict(sizes or {})
         self.version = 0
+        self.witness: Witness | None = None
         self._digraph = Plain()
         self._places = Places()
         self._inputs: list[Op] = []

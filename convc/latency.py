@@ -10,6 +10,7 @@ from convc.feeds import CannotFeedError, Feeds
 from convc.graph import Graph
 from convc.onnx_io import model_metadata
 from convc.pipeline import PassReport, Pipeline
+from convc.report.history import History
 from convc.rewrite import Stats
 from convc.runtime import Model
 from convc.timing import Ratio
@@ -28,6 +29,7 @@ class Made:
         measured: the graph against the original; a ratio of 1 where it is the original's
             structure, None where they were not timed.
         trails: the records of each pass's rewrites; None where nothing was recorded.
+        history: which op comes of which; None where that was not asked.
     """
 
     graph: Graph
@@ -35,6 +37,7 @@ class Made:
     tuning: Tuning | None = None
     measured: Measured | None = None
     trails: Sequence[PassTrail] | None = None
+    history: History | None = None
 
 
 Attempt = Callable[[], Made]
@@ -79,7 +82,8 @@ def optimize_by_clock(
     unchanged = Measured(Ratio(1.0, 1.0, 1.0), measured.before, measured.before)
     reports = [_refused(report) for report in made.reports]
     trails = None if made.trails is None else ()
-    return Made(same, reports, tuner.tuning, unchanged, trails)
+    history = None if made.history is None else History.unchanged(original, same)
+    return Made(same, reports, tuner.tuning, unchanged, trails, history)
 
 
 def _stated_sizes(graph: Graph, feeds: Feeds) -> list[str]:

@@ -6,7 +6,7 @@ The text is ``name{option=value other=a,b},name,choose(name,name)``; see `convc.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from time import perf_counter
 from typing import ClassVar, Protocol
@@ -101,7 +101,7 @@ class Choose(Pass):
 
     def rules(self) -> Sequence[Rule]:
         """The rules of all its passes."""
-        return [rule for inner in self.passes for rule in inner.rules()]
+        return [replace(rule, origin=inner.name) for inner in self.passes for rule in inner.rules()]
 
     def run(self, graph: Graph, context: Context | None = None) -> Stats:
         """Applies, at each place, the proposal that lowers the objective most."""

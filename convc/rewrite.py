@@ -118,11 +118,15 @@ Function = Callable[[Graph, Op], Rewrite]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rewriting function and the op kinds it looks at (none: all)."""
+    """A rewriting function and the op kinds it looks at (none: all).
+
+    ``origin`` is the pass that it belongs to, where those of several passes compete.
+    """
 
     function: Function
     kinds: frozenset[str] = frozenset()
     name: str = ""
+    origin: str = ""
 
 
 class Replacement(Builder):
@@ -192,10 +196,13 @@ class Stats:
         if other.residual is not None:
             self.residual = max(self.residual or 0.0, other.residual)
 
-    def note_proof(self, prove: Prove | None, graph: Graph, rewrite: Rewrite) -> None:
+    def note_proof(self, prove: Prove | None, graph: Graph, rewrite: Rewrite) -> float | None:
         """Proves ``rewrite``, where proofs are asked for, and keeps the largest residual."""
-        if prove is not None:
-            self.residual = max(self.residual or 0.0, prove(graph, rewrite))
+        if prove is None:
+            return None
+        residual = prove(graph, rewrite)
+        self.residual = max(self.residual or 0.0, residual)
+        return residual
 
 
 Select = Callable[[Graph, Sequence[Rewrite]], "Rewrite | None"]
@@ -215,7 +222,7 @@ def propose(graph: Graph, rules: Sequence[Rule]) -> list[Rewrite]:
     found: list[Rewrite] = []
     index = _by_kind(rules)
     for op in graph.ops():
-        found.extend(_ask(graph, op, index, {}))
+        found.extend(proposal for proposal, _ in _ask(graph, op, index, {}))
     return found
 
 
@@ -241,17 +248,21 @@ def sweep(
         for op in pending:
             if op not in graph:
                 continue
-            proposals = _ask(graph, op, index, reasons)
+            asked = _ask(graph, op, index, reasons)
+            proposals = [proposal for proposal, _ in asked]
             chosen = select(graph, proposals) if proposals else None
             if chosen is None:
                 if proposals:
                     reasons[op, -1] = "does not pay by the objective"
                 continue
             try:
-                stats.note_proof(prove, graph, chosen)
+                residual = stats.note_proof(prove, graph, chosen)
             except CannotProveError as error:
                 reasons[op, -1] = f"not proved: {error}"
                 continue
+            if graph.witness is not None:
+                origin = next((rule.origin for given, rule in asked if given is chosen), "")
+                graph.witness.replacing(graph, chosen, residual, origin)
             changed.update(dict.fromkeys(_apply(graph, chosen, within)))
             let_go(proposals)
             stats.applied += 1
@@ -260,6 +271,10 @@ def sweep(
         touched = _surroundings(graph, changed)
         pending = [op for op in graph.ops() if op in touched] if touched else ()
     stats.declined.update(why for (op, _), why in reasons.items() if why and op in graph)
+    if graph.witness is not None:
+        for (op, i), why in reasons.items():
+            if why and op in graph:
+                graph.witness.left_alone(op, why, rules[i].origin if i >= 0 else "")
     if is_annotated(graph):
         annotate(graph)
     return stats
@@ -289,24 +304,31 @@ def _by_kind(rules: Sequence[Rule]) -> _Index:
     }
 
 
-def _ask(graph: Graph, op: Op, index: _Index, reasons: dict[tuple[Op, int], str]) -> list[Rewrite]:
-    found: list[Rewrite] = []
+def _ask(
+    graph: Graph, op: Op, index: _Index, reasons: dict[tuple[Op, int], str]
+) -> list[tuple[Rewrite, Rule]]:
+    found: list[tuple[Rewrite, Rule]] = []
     reasons.pop((op, -1), None)
     for i, rule in index.get("" if op.domain else op.kind, index[""]):
         reasons.pop((op, i), None)
         try:
-            found.append(rule.function(graph, op))
+            found.append((rule.function(graph, op), rule))
         except NoMatch as decline:
             if decline.reason:
                 reasons[op, i] = decline.reason
     return found
 
 
-def apply(graph: Graph, rewrite: Rewrite) -> list[Op]:
+def apply(
+    graph: Graph, rewrite: Rewrite, *, residual: float | None = None, origin: str = ""
+) -> list[Op]:
     """Applies a proposal; returns the ops whose surroundings changed.
 
-    The replaced values' names go to the values that replace them.
+    The replaced values' names go to the values that replace them. The residual of its proof and
+    the pass that it comes from are for the graph's witness.
     """
+    if graph.witness is not None:
+        graph.witness.replacing(graph, rewrite, residual, origin)
     return list(_surroundings(graph, _apply(graph, rewrite, within=False)))
 
 
@@ -334,6 +356,8 @@ def _apply(graph: Graph, rewrite: Rewrite, within: bool) -> list[Op]:
             # What is erased waits for the garbage collector, as in `let_go`.
             op.attributes = {}
     assert graph.version != before
+    if graph.witness is not None:
+        graph.witness.replaced(graph, results)
     last = [value.op for value in results]
     return [*(_between(graph, set(feeding), last) if within else last), *feeding]
 

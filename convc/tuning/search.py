@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from convc.graph import Graph
 from convc.rewrite import Rule
 from convc.timing import LEAST
+from convc.tuning.declined import Declined
 from convc.tuning.jury import judge
 from convc.tuning.means import SEARCH_SHARE, Budget, Means
 from convc.tuning.race import Race
@@ -37,7 +37,7 @@ PROFILE_RUNS = 10
 
 
 def search(
-    graph: Graph, rules: Sequence[Rule], means: Means, declined: Counter[str]
+    graph: Graph, rules: Sequence[Rule], means: Means, declined: Declined
 ) -> tuple[Round, ...]:
     """The steps that make the model fastest, as far as the budget goes.
 
@@ -65,7 +65,7 @@ def search(
     return NOTHING if race is None else race.best.rounds
 
 
-def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
+def _rounds(race: Race, means: Means, declined: Declined) -> None:
     """What counts choose comes first: a model too slow for more comparisons has that at least."""
     race.try_rounds(COUNTED, "all by count")
     known: set[Step] = set()
@@ -76,7 +76,11 @@ def _rounds(race: Race, means: Means, declined: Counter[str]) -> None:
         judge(race, rounds, survivors)
         kept = {step for steps in race.best.rounds for step in steps}
         lost = [s.proposed for s in survivors if s.proposed.step not in kept]
-        declined["does not speed up the whole model"] += sum(p.places for p in lost)
+        for proposed in lost:
+            declined.at(
+                "does not speed up the whole model", [proposed.op], proposed.places,
+                race.rules[proposed.step.rule].origin,
+            )  # fmt: skip
         if race.best is before or not means.has_time():
             break
         rounds = (*race.best.rounds, ())
@@ -90,7 +94,7 @@ def _survivors(
     rounds: tuple[Round, ...],
     means: Means,
     known: set[Step],
-    declined: Counter[str],
+    declined: Declined,
 ) -> list[Survivor]:
     """What may gain something in the model after ``rounds``, the largest gain first."""
     graph = race.graph(rounds)
@@ -105,7 +109,7 @@ def _sieve(
     rules: Sequence[Rule],
     proposals: Sequence[Proposed],
     means: Means,
-    declined: Counter[str],
+    declined: Declined,
 ) -> list[Survivor]:
     """What may gain, the largest gain first. What there is no time for is left out."""
     sieve = Budget(SIEVE_SHARE * means.budget.left(SEARCH_SHARE))
@@ -126,7 +130,10 @@ def _sieve(
             survivors.append(Survivor(proposed, None))
             continue
         if found.ratio.ratio < NEARLY:
-            declined["slower by the clock"] += proposed.places
+            declined.at(
+                "slower by the clock", [proposed.op], proposed.places,
+                rules[proposed.step.rule].origin,
+            )  # fmt: skip
             continue
         survivors.append(Survivor(proposed, found))
     return sorted(survivors, key=lambda survivor: -survivor.gain)

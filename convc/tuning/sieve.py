@@ -7,7 +7,6 @@ layout is half seen. So the sieve only sorts out what loses, and orders the rest
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -17,6 +16,7 @@ from convc.costs.estimate import CALL, estimate
 from convc.graph import Graph
 from convc.ir import Op
 from convc.rewrite import NoMatch, Rule, let_go, replaced_ops
+from convc.tuning.declined import Declined
 from convc.tuning.region import Trial, cut_out
 from convc.tuning.steps import Step, ask, sites
 from convc.tuning.stopwatch import Measured
@@ -86,7 +86,7 @@ def propose(
     rules: Sequence[Rule],
     times: Times,
     known: set[Step],
-    declined: Counter[str],
+    declined: Declined,
     *,
     has_time: Callable[[], bool],
 ) -> list[Proposed]:
@@ -109,7 +109,7 @@ def propose(
                 found.append(proposed)
             except NoMatch as decline:
                 if decline.reason:
-                    declined[decline.reason] += len(places)
+                    declined.at(decline.reason, places, len(places), rule.origin)
     return sorted(found, key=lambda proposed: (-proposed.weight, -proposed.saved))
 
 

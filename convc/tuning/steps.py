@@ -75,10 +75,10 @@ def _apply_at(graph: Graph, op: Op, rule: Rule, prove: Prove | None, stats: Stat
         return
     try:
         rewrite = ask(graph, op, rule)
-        stats.note_proof(prove, graph, rewrite)
+        residual = stats.note_proof(prove, graph, rewrite)
     except (NoMatch, CannotProveError):
         return
-    apply(graph, rewrite)
+    apply(graph, rewrite, residual=residual, origin=rule.origin)
     let_go([rewrite])
     stats.applied += 1
     stats.notes[rewrite.note] += 1

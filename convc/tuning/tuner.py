@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from convc.digest import graph_digest
@@ -12,6 +11,7 @@ from convc.graph import Graph
 from convc.rewrite import Prove, Rule, Stats
 from convc.runtime import Settings
 from convc.timing import LEAST
+from convc.tuning.declined import Declined
 from convc.tuning.judge import sizes_of
 from convc.tuning.means import Budget, Means
 from convc.tuning.search import COUNTED, NOTHING, search
@@ -79,11 +79,15 @@ class Tuner:
         if not rules:
             return Stats()
         key = self._key(graph, rules, text)
-        declined: Counter[str] = Counter()
+        declined = Declined()
         if key not in self._decided:
             self._decided[key] = self._recall(key) or self._decide(key, graph, rules, declined)
         stats = replay(graph, rules, self._decided[key], prove)
         stats.declined = +declined
+        if graph.witness is not None:
+            for reason, places in declined.places.items():
+                for op, origin in places:
+                    graph.witness.left_alone(op, reason, origin)
         return stats
 
     def _key(self, graph: Graph, rules: Sequence[Rule], text: str) -> str:
@@ -91,7 +95,7 @@ class Tuner:
         return "\n".join((graph_digest(graph, values=False), self._fed, text, repr(names)))
 
     def _decide(
-        self, key: str, graph: Graph, rules: Sequence[Rule], declined: Counter[str]
+        self, key: str, graph: Graph, rules: Sequence[Rule], declined: Declined
     ) -> tuple[Round, ...]:
         if self.means.budget.stopped:
             return NOTHING

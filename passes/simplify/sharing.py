@@ -99,11 +99,14 @@ def _share_ops(graph: Graph, stats: Stats, prove: Prove | None) -> None:
         except CannotProveError as error:
             stats.declined[f"not proved: {error}"] += 1
             continue
+        note = f"equal {op.kind}: shared"
+        if graph.witness is not None:
+            graph.witness.merged(op, keeper, note)
         for old, new in zip(op.results, keeper.results, strict=True):
             graph.replace_uses(old, new)
         graph.erase_dead([op])
         stats.applied += 1
-        stats.notes[f"equal {op.kind}: shared"] += 1
+        stats.notes[note] += 1
 
 
 def shared(graph: Graph, op: Op, keeper: Op) -> Rewrite:
