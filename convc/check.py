@@ -9,7 +9,7 @@ what it gives without: what the runtime makes of a graph may be wrong where the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -112,6 +112,7 @@ def compare(
     tolerance: float = 1e-4,
     seed: int = 0,
     settings: Settings | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compares two models; see the module's docstring for how.
 
@@ -123,6 +124,7 @@ def compare(
             `Verdict.WITHIN_TOLERANCE`.
         seed: of the made-up inputs.
         settings: threads and provider of the sessions; optimisations are always off.
+        say: told of each set of inputs.
 
     Models with other inputs or outputs are different. What is different on one input is not tried
     on the others.
@@ -143,8 +145,10 @@ def compare(
     if problem:
         result.notes.append(problem)
     # The sessions go before the next one comes: each keeps the memory of its activations.
-    ran = _compare_plain(trials, original, other, result, settings, tolerance=tolerance)
+    say = say or (lambda _: None)
+    ran = _compare_plain(trials, original, other, result, settings, tolerance=tolerance, say=say)
     if ran and result.verdict.good:
+        say("comparing as deployed")
         why = _deployment_fault(ran, original, other, replace(settings, optimised=True), tolerance)
         if why:
             result.fail(why)
@@ -159,6 +163,7 @@ def _compare_plain(
     settings: Settings,
     *,
     tolerance: float,
+    say: Callable[[str], None],
 ) -> list[_Run]:
     """Adds what the trials show to ``result``; returns the first run at each of the sizes."""
     try:
@@ -175,11 +180,12 @@ def _compare_plain(
     firsts: dict[tuple[tuple[str, int], ...], _Run] = {}
     evidence = False
     accepted = False
-    for trial in trials:
+    for number, trial in enumerate(trials, start=1):
         if result.verdict is Verdict.DIFFERENT:
             break
         if trial.instead and accepted:
             continue
+        say(f"comparing, inputs {number} of {len(trials)}: {trial.case.name}")
         try:
             run = _run(trial, *pair, result)
             accepted = run is not None

@@ -9,27 +9,19 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
+from convc import arguments
+from convc.arguments import Parser
 from convc.errors import ConvcError, ProofError
-from convc.text import one_line
+from convc.help_texts import EPILOG, EPILOGS, USAGES
+from convc.text import one_line, spell_out
 from convc.version import __version__
 
-COMMANDS = ("optimize", "verify", "cost", "bench", "print", "passes", "cache")
-
-
-LARGEST_FACTOR = 1e6
-"""Of channels and pads: beyond it a typing error is likelier than a question."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"convc: {message} (see {self.prog} --help)\n")
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:
         # What numpy says of infinite weights is for programmers: a user gets one line, or none.
         warnings.simplefilter("ignore")
+    spell_out(sys.stdout, sys.stderr)
     before = _let_terminate()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
@@ -53,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGTERM, before)
 
 
-def _run(arguments: list[str]) -> int:
-    args = _parser().parse_args(_known_command(arguments))
+def _run(words: list[str]) -> int:
+    args = _parsed(words)
     try:
         # --help must not wait for onnx and numpy, nor one command for what another needs.
         return int(import_module(f"convc.commands.{args.command}").run(args))
@@ -76,10 +69,18 @@ def _run(arguments: list[str]) -> int:
         text = one_line(error) or "no message"
         print(
             f"convc: internal error, {type(error).__name__}: {text[:300]} "
-            "(set CONVC_DEBUG=1 for the traceback, and please report it)",
+            f"({_versions()}; set CONVC_DEBUG=1 for the traceback, and please report both)",
             file=sys.stderr,
         )
         return 2
+
+
+def _versions() -> str:
+    """What a report of a bug needs, without importing any of it."""
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}, {sys.platform}"
+    version = import_module("importlib.metadata").version
+    found = [f"{name} {version(name)}" for name in ("onnx", "onnxruntime", "numpy")]
+    return ", ".join([f"convc {__version__}", *found, python])
 
 
 class _Terminated(BaseException):
@@ -107,86 +108,102 @@ def _fail(code: int, error: Exception) -> int:
     return code
 
 
-def _known_command(arguments: list[str]) -> list[str]:
-    first = arguments[0] if arguments else "--help"
+def _parsed(words: list[str]) -> argparse.Namespace:
+    parser, commands = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        # The shell asks; it is answered, and the process ends.
+        import_module("convc.completion").answer(parser)
+    first = words[0] if words else "--help"
     if first not in COMMANDS and not first.startswith("-"):
         close = get_close_matches(first, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
         print(f"convc: unknown command {first!r}: {hint}", file=sys.stderr)
         raise SystemExit(2)
-    return arguments or ["--help"]
+    if first not in COMMANDS and not any(flag.startswith(first) for flag in parser.flags):
+        takers = [name for name, command in commands.items() if first in command.flags]
+        if takers:
+            parser.error(f"{first} goes behind the command, as in convc {takers[0]} {first}")
+        parser.refuse_unknown([first])
+    args, unknown = parser.parse_known_args(words or ["--help"])
+    commands[args.command].refuse_unknown(unknown)
+    return args
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> tuple[Parser, Mapping[str, Parser]]:
+    """The parser, and that of each command."""
+    parser = Parser(
         prog="convc",
         description="Rewrites the linear algebra of convolutional networks and proves the result.",
-        epilog="example: convc optimize model.onnx -o faster.onnx",
+        epilog=EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"convc {__version__}")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"convc {__version__}", help="show the version"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_optimize(commands.add_parser("optimize", help="rewrite models and verify the result"))
-    _add_verify(commands.add_parser("verify", help="compare two models"))
-    _add_cost(commands.add_parser("cost", help="count what a model costs, and time it"))
-    _add_bench(commands.add_parser("bench", help="time models against each other"))
-    _add_print(commands.add_parser("print", help="print a model as MLIR text"))
-    cache = commands.add_parser("cache", help="show or clear what was measured on this machine")
-    cache.add_argument("--clear", action="store_true", help="forget it all")
-    cache.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    passes = commands.add_parser("passes", help="list the passes, or show one")
-    passes.add_argument("name", nargs="?", metavar="NAME", help="a pass, or default")
-    return parser
+    for name, (add, about) in _COMMANDS.items():
+        made = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        made.usage, made.epilog = USAGES.get(name), EPILOGS[name]
+        add(made)
+    return parser, commands.choices
 
 
 def _add_optimize(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "examples: convc optimize model.onnx; "
-        "convc optimize models/ -o faster/ --json; "
-        "convc optimize model.onnx --passes 'simplify,fuse-convs{border=decline}'; "
-        "convc optimize model.onnx --max-error safe --data images/"
-    )
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="an .onnx or .mlir file, or a folder"
     )
-    parser.add_argument(
-        "-o", "--output", metavar="PATH", help="file (or folder, for several models)"
-    )
-    parser.add_argument("--passes", metavar="TEXT", help="pipeline (see: convc passes default)")
-    parser.add_argument(
-        "--objective", choices=("latency", "macs", "params"), default="latency",
-        help="what a rewrite must lower: the time on this machine (default), or a count",
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "-o", "--output", metavar="PATH",
+        help="file, or folder for several models (default: NAME.convc.onnx beside each)",
     )  # fmt: skip
-    _add_error(parser)
-    _add_verification(parser)
-    _add_runtime(parser)
-    parser.add_argument(
-        "--verify", choices=("off", "model", "each"), default="model",
-        help="compare the models (default), prove each rewrite as well, or neither",
-    )  # fmt: skip
-    parser.add_argument(
+    group.add_argument("--dry-run", action="store_true", help="do everything but write")
+    group.add_argument(
         "--proof", action="store_true",
         help="prove each rewrite, whatever --verify says, and write a record of all of them beside "
         "the model, for convc verify --proof",
     )  # fmt: skip
-    parser.add_argument(
-        "--budget", type=_seconds, default=60.0, metavar="S",
+    group.add_argument(
+        "--external-data", action="store_true", help="put the weights into a file beside the model"
+    )
+    _add_report(group)
+    group.add_argument(
+        "--keep-initializer-inputs", action="store_true",
+        help="keep weights that are also graph inputs as inputs (slow in onnxruntime)",
+    )  # fmt: skip
+    group = parser.add_argument_group("what is rewritten")
+    group.add_argument(
+        "--objective", choices=("latency", "macs", "params"), default="latency",
+        help="what a rewrite must lower: the time on this machine (default), or a count",
+    )  # fmt: skip
+    group.add_argument(
+        "--budget", type=arguments.seconds, default=60.0, metavar="S",
         help="seconds that asking the clock may take, and as many again that fitting may (60)",
     )  # fmt: skip
-    parser.add_argument("--timing", action="store_true", help="show the time of each pass")
-    parser.add_argument(
+    group.add_argument("--passes", metavar="TEXT", help="pipeline (see: convc passes default)")
+    _add_error(parser)
+    group = parser.add_argument_group("how it is checked")
+    group.add_argument(
+        "--verify", choices=("off", "model", "each"), default="model",
+        help="compare the models (default), prove each rewrite as well, or neither",
+    )  # fmt: skip
+    _add_tolerance(group)
+    _add_inputs(parser)
+    _add_runtime(parser)
+    group = _add_output(parser)
+    group.add_argument("--timing", action="store_true", help="show the time of each pass")
+    group.add_argument(
         "--print-after-change", action="store_true",
         help="print the difference each pass makes to the MLIR text, on stderr",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--dump", metavar="DIR", help="write the MLIR text after each pass that changed it"
     )
-    parser.add_argument("--dry-run", action="store_true", help="do everything but write")
-    parser.add_argument(
-        "--external-data", action="store_true", help="put the weights into a file beside the model"
-    )
-    parser.add_argument(
-        "--keep-initializer-inputs", action="store_true",
-        help="keep weights that are also graph inputs as inputs (slow in onnxruntime)",
+
+
+def _add_report(place: Place) -> None:
+    place.add_argument(
+        "--report", metavar="FILE.html",
+        help="write a page that shows it all (several models: a folder); needs convc[report]",
     )  # fmt: skip
 
 
@@ -214,10 +231,6 @@ def _add_error(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "exit code: 0 equal (and the proof holds), 1 different, 2 could not be compared; "
-        "example: convc verify --proof faster.onnx.proof.json model.onnx faster.onnx"
-    )
     parser.add_argument("a", metavar="A", help="the model that is right by definition")
     parser.add_argument("b", metavar="B", help="the model that should compute the same")
     parser.add_argument(
@@ -225,72 +238,72 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         help="replay the record that optimize --proof wrote: B was made of A by these rewrites and "
         "nothing else, each proved again on other inputs",
     )  # fmt: skip
-    _add_verification(parser)
+    _add_tolerance(parser)
+    _add_inputs(parser)
+    _add_output(parser)
 
 
 def _add_cost(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "examples: convc cost model.onnx --backward; "
-        "convc cost model.onnx --measure --threads 1; "
-        "convc cost model.onnx --scale-channels 2; "
-        "convc cost model.onnx --dim height=512 --dim width=512 --json"
-    )
     parser.add_argument("model", metavar="MODEL", help="an .onnx or .mlir file")
-    parser.add_argument(
+    group = parser.add_argument_group("what is counted or timed besides")
+    group.add_argument(
         "--backward", action="store_true",
         help="also the backward pass, and the memory of a training step",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--roofline", action="store_true",
         help="the least time of each op on this machine (measured once, remembered)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--remeasure", action="store_true",
         help="forget what was measured of this machine (it was busy, say) and measure again",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--measure", action="store_true",
         help="run the model: the time of each op by onnxruntime's profile, beside its least",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--strips", action="store_true",
         help="for each conv: what wider strips and Toom-Cook save, and where that ends",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--blocks", action="store_true",
         help="for each dense conv: what 2, 4, 8 ... groups save and lose, and what mixing them "
         "repairs; on data with --data, by the clock with --measure",
     )  # fmt: skip
     what_if = parser.add_argument_group("what if (totals and ops beside the model as it is)")
     what_if.add_argument(
-        "--scale-channels", type=_factor, default=1.0, metavar="K",
+        "--scale-channels", type=arguments.factor, default=1.0, metavar="K",
         help="times as many channels, but those of the model's inputs and outputs",
     )  # fmt: skip
     what_if.add_argument(
-        "--scale-padding", type=_factor_or_none, default=1.0, metavar="K",
+        "--scale-padding", type=arguments.factor_or_none, default=1.0, metavar="K",
         help="times as much padding in convs and pools; 0: none",
     )  # fmt: skip
-    what_if.add_argument("--batch", type=_positive, metavar="N", help="inputs at a time")
-    parser.add_argument(
-        "--top", type=_natural, default=20, metavar="N", help="ops in each table (20; 0: all)"
-    )
-    _add_data(parser)
+    what_if.add_argument("--batch", type=arguments.positive, metavar="N", help="inputs at a time")
+    _add_inputs(parser)
     _add_runtime(parser)
+    group = _add_output(parser)
+    group.add_argument(
+        "--top", type=arguments.natural, default=20, metavar="N",
+        help="ops in each table (20; 0: all)",
+    )  # fmt: skip
+    _add_report(group)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="the model the others are compared to")
     parser.add_argument("others", nargs="*", metavar="B", help="other models")
-    parser.add_argument("--runs", type=_positive, default=50, metavar="N", help="rounds (50)")
     parser.add_argument(
-        "--budget",
-        type=_seconds,
-        default=60.0,
-        metavar="S",
-        help="seconds to time at the most (60)",
+        "--runs", type=arguments.positive, default=50, metavar="N", help="rounds (50)"
     )
-    _add_data(parser)
+    parser.add_argument(
+        "--budget", type=arguments.seconds, default=60.0, metavar="S",
+        help="seconds to time at the most (60)",
+    )  # fmt: skip
+    _add_inputs(parser)
     _add_runtime(parser)
+    _add_output(parser)
 
 
 def _add_print(parser: argparse.ArgumentParser) -> None:
@@ -302,104 +315,75 @@ def _add_print(parser: argparse.ArgumentParser) -> None:
     _add_dim(parser)
 
 
-def _add_verification(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    parser.add_argument(
-        "--tolerance", type=_tolerance, default=1e-4, metavar="R",
+def _add_passes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a pass, or default")
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clear", action="store_true", help="forget it all")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=" or ".join(SHELLS))
+
+
+Place = argparse.ArgumentParser | argparse._ArgumentGroup
+"""Where arguments can be added."""
+
+
+def _add_tolerance(place: Place) -> None:
+    place.add_argument(
+        "--tolerance", type=arguments.tolerance, default=1e-4, metavar="R",
         help="largest difference, relative to an output's largest magnitude (1e-4)",
     )  # fmt: skip
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy, an image, or a folder")
-    _add_dim(parser)
-    parser.add_argument(
-        "--seed", type=_natural, default=0, metavar="N", help="of made-up inputs (0)"
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("on which inputs")
+    group.add_argument("--data", metavar="PATH", help="inputs: .npz, .npy, an image, or a folder")
+    _add_dim(group)
+    group.add_argument(
+        "--seed", type=arguments.natural, default=0, metavar="N", help="of made-up inputs (0)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--quiet", action="store_true", help="no tables, no progress")
 
 
-def _add_dim(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dim", type=_dim, action=_Collect, default={}, metavar="NAME=SIZE",
+def _add_output(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("what is shown")
+    group.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    group.add_argument("--quiet", action="store_true", help="no tables, no progress")
+    return group
+
+
+def _add_dim(place: Place) -> None:
+    place.add_argument(
+        "--dim", type=arguments.dim, action=arguments.Collect, default={}, metavar="NAME=SIZE",
         help="size of an open dim for costs, proof and timing (it stays open); repeatable",
     )  # fmt: skip
 
 
 def _add_runtime(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--threads", type=_positive, metavar="N", help="threads (default: the physical cores)"
-    )
-    parser.add_argument(
+    group = parser.add_argument_group("how it runs")
+    group.add_argument(
+        "--threads", type=arguments.positive, metavar="N",
+        help="threads (default: the physical cores)",
+    )  # fmt: skip
+    group.add_argument(
         "--provider", default="CPU", metavar="NAME", help="onnxruntime's execution provider (CPU)"
     )
 
 
-class _Collect(argparse.Action):
-    """Collects ``NAME=SIZE`` pairs in a dict."""
-
-    def __call__(self, _parser: object, namespace: object, pair: object, *_: object) -> None:
-        assert isinstance(pair, tuple)
-        setattr(namespace, self.dest, {**getattr(namespace, self.dest), pair[0]: pair[1]})
-
-
-def _dim(text: str) -> tuple[str, int]:
-    name, equals, size = text.rpartition("=")
-    if not equals or not name or not size.isdecimal() or int(size) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SIZE with a positive size")
-    return name, int(size)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
-    return int(text)
-
-
-def _factor(text: str) -> float:
-    value = _factor_or_none(text)
-    if value == 0.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a factor above 0")
-    return value
-
-
-def _factor_or_none(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= LARGEST_FACTOR:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a factor from 0 to {LARGEST_FACTOR:g}, such as 2 or 0.5"
-        )
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not value >= 0.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
-
-
-def _tolerance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
-    return value
+_COMMANDS: Mapping[str, tuple[Callable[[Parser], None], str]] = {
+    "optimize": (_add_optimize, "rewrite models and verify the result"),
+    "verify": (_add_verify, "compare two models"),
+    "cost": (_add_cost, "count what a model costs, and time it"),
+    "bench": (_add_bench, "time models against each other"),
+    "print": (_add_print, "print a model as MLIR text"),
+    "passes": (_add_passes, "list the passes, or show one"),
+    "cache": (_add_cache, "show or clear what was measured on this machine"),
+    "completion": (_add_completion, "print what makes the shell complete convc's arguments"),
+}
+COMMANDS = tuple(_COMMANDS)
 
 
 if __name__ == "__main__":

@@ -13,37 +13,19 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from convc.api import Result
-from convc.costs import Summary
-from convc.judge import Verdict
-from convc.pipeline import PassReport
 from convc.text import printable
-
-STYLES = {
-    Verdict.IDENTICAL: "green",
-    Verdict.EQUAL: "green",
-    Verdict.WITHIN_TOLERANCE: "yellow",
-    Verdict.WITHIN_BUDGET: "yellow",
-    Verdict.UNVERIFIED: "yellow",
-    Verdict.DIFFERENT: "bold red",
-}
 
 Row = tuple[str, ...]
 
-PLAIN_ROOM, BAR_ROOM = 14, 56
+BAR = 20
+PLAIN_ROOM, BAR_ROOM = 14, 14 + BAR + 1
 """Characters of a line that a spinner and the time take, without and with a bar."""
-
-LONGEST_TEXT = 48
-"""Characters of a pass's text in a summary; the JSON has all."""
 
 NARROWEST = 12
 """Characters that names and words keep in any case."""
 
 PIPE_WIDTH = 200
 """Characters in a line where nobody looks at a terminal."""
-
-MOST_REASONS = 8
-"""Reasons listed in a summary; the JSON has all."""
 
 
 class _Console(Console):
@@ -75,6 +57,11 @@ def make_stdout() -> Console:
     return made
 
 
+def is_watched(console: Console) -> bool:
+    """True where something may move: at a terminal that can, whatever ``FORCE_COLOR`` says."""
+    return console.is_interactive and console.file.isatty()
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """What long work says of itself.
@@ -94,11 +81,13 @@ def progress(console: Console, title: str, quiet: bool) -> Iterator[Steps]:
 
     Where a budget is being used a bar shows how much of it.
     """
-    if quiet or not console.is_terminal:
+    if quiet or not is_watched(console):
         yield Steps(lambda _: None, lambda _: None)
         return
-    with_bar = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    plain = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    spinner = SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
+    with_bar = spinner, TextColumn("{task.description}"), BarColumn(BAR), TimeElapsedColumn()
+    plain = spinner, TextColumn("{task.description}"), TimeElapsedColumn()
+    title = shorten_end(title, console.width // 3)
     with Progress(*plain, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
 
@@ -124,13 +113,23 @@ def progress(console: Console, title: str, quiet: bool) -> Iterator[Steps]:
 @contextmanager
 def rounds_bar(console: Console, rounds: int, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar over timing rounds, only where a person looks at a terminal."""
-    if quiet or not console.is_terminal:
+    if quiet or not is_watched(console):
         yield lambda _: None
         return
     columns = TextColumn("timing"), BarColumn(), TextColumn("{task.completed}/{task.total} rounds")
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("timing", total=rounds)
         yield lambda done: bar.update(task, completed=done)
+
+
+def hanging(console: Console, head: Text, text: Text) -> None:
+    """A text behind its head: on a terminal its further lines are indented as far as the first."""
+    indent = head.cell_len
+    width = max(console.width - indent, NARROWEST)
+    lines = text.wrap(console, width) if console.is_terminal else [text]
+    for number, line in enumerate(lines):
+        line.rstrip()
+        console.print(Text.assemble(Text(" " * indent) if number else head, line))
 
 
 def table(*headers: str, title: str | None = None) -> Table:
@@ -217,129 +216,3 @@ def human(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:g}"
-
-
-def show_result(console: Console, title: str, result: Result, target: str) -> None:
-    """The summary of one optimised model: what was done, how much cheaper, how sure."""
-    console.print(_costs(title, result.before, result.after))
-    done = [_pass_line(report) for report in result.reports if report.stats.applied]
-    for line in done or ["nothing to rewrite: the model is as it was"]:
-        console.print("  " + line)
-    _show_declined(console, result.reports)
-    _show_approximation(console, result)
-    _show_clock(console, result)
-    comparison = result.comparison
-    if comparison is None:
-        console.print("  not verified (--verify off)")
-    else:
-        verdict = Text(comparison.verdict.value, style=STYLES[comparison.verdict])
-        figures = "same bits on every input tried"
-        if not comparison.bit_identical:
-            figures = (
-                f"error {comparison.error:.1e} of the output's scale, "
-                f"the original's own {comparison.original_error:.1e}"
-            )
-        console.print(Text("  ") + verdict + Text(f": {figures}"))
-        for note in comparison.notes:
-            console.print(Text(f"  note: {note}"))
-    if target:
-        console.print(Text(f"  {target}"))
-
-
-def _costs(title: str, before: Summary, after: Summary) -> Table:
-    made = table("", "before", "after", "", title=title)
-    rows = (
-        ("MACs", before.macs, after.macs),
-        ("weights", before.params, after.params),
-        ("weight bytes", before.weight_bytes, after.weight_bytes),
-        ("peak activations, bytes", before.peak_activation_bytes, after.peak_activation_bytes),
-        ("ops", before.ops, after.ops),
-        ("convs", before.convs, after.convs),
-    )
-    for name, old, new in rows:
-        change = f"{old / new:.2f}×" if new else ""
-        change = "" if change == "1.00×" else change
-        made.add_row(name, human(old), human(new), change)
-    return made
-
-
-def _show_clock(console: Console, result: Result) -> None:
-    """How much faster, how sure, and what the clock was asked for it."""
-    if result.measured is not None and result.measured.ratio.ratio != 1.0:
-        found = result.measured.ratio
-        style = "green" if result.measured.faster else "yellow"
-        line = Text("  ") + Text(f"{found.ratio:.2f}× as fast", style=style)
-        console.print(
-            line + f" (95 %: {found.low:.2f} to {found.high:.2f}): "
-            f"{1e3 * result.measured.before:.2f} → {1e3 * result.measured.after:.2f} ms"
-        )
-    if result.tuning is not None:
-        asked = f"{result.tuning.timed} comparisons timed"
-        if result.tuning.remembered:
-            asked += f", {result.tuning.remembered} remembered"
-        console.print(Text(f"  {asked}, {result.tuning.seconds:.0f} s", style="dim"))
-        for note in result.tuning.notes:
-            console.print(Text(f"  note: {note}"))
-
-
-def _show_approximation(console: Console, result: Result) -> None:
-    """What was given up, for how much, and on what data."""
-    found = result.approximation
-    if found is None:
-        return
-    metric = found.allowed.metric
-    if found.forms:
-        spent = f"{len(found.forms)} layers approximated, {found.seconds:.0f} s: "
-        spent += f"{metric.name} {metric.show(found.value)}, allowed {found.allowed}"
-        console.print(Text(f"  {spent}", style="yellow"))
-    console.print(Text(f"  {found.data}", style="yellow" if found.made_up else "dim"))
-    for note in found.notes:
-        console.print(Text(f"  note: {note}"))
-
-
-def _pass_line(report: PassReport) -> str:
-    notes = ", ".join(
-        f"{note} ({count})" if count > 1 else note
-        for note, count in report.stats.notes.most_common(4)
-        if note
-    )
-    more = len([note for note in report.stats.notes if note]) - 4
-    tail = f", {more} more kinds" if more > 0 else ""
-    done = f"{_short(report.text)}: {report.stats.applied} rewrites"
-    return done + (f": {notes}{tail}" if notes else "")
-
-
-def _short(text: str) -> str:
-    """A pass's text; of a long one its name only."""
-    name, bracket, _ = text.partition("(" if text.startswith("choose(") else "{")
-    return (
-        text if len(text) <= LONGEST_TEXT else f"{name}{bracket}…{')' if bracket == '(' else '}'}"
-    )
-
-
-def _show_declined(console: Console, reports: Sequence[PassReport]) -> None:
-    listed = [
-        (count, _short(report.text), reason)
-        for report in reports
-        for reason, count in report.stats.declined.items()
-    ]
-    for count, name, reason in sorted(listed, reverse=True)[:MOST_REASONS]:
-        console.print(Text(f"  left alone, {name}: {reason} ({count})", style="dim"))
-    if len(listed) > MOST_REASONS:
-        console.print(Text(f"  and {len(listed) - MOST_REASONS} more reasons (--json)", "dim"))
-
-
-def show_timing(console: Console, reports: Sequence[PassReport]) -> None:
-    """Per pass: seconds, applied, declined, ops and MACs before and after."""
-    made = table("pass", "seconds", "applied", "declined", "ops", "MACs")
-    for report in reports:
-        stats = report.stats
-        made.add_row(
-            report.text,
-            f"{stats.seconds:.3f}",
-            str(stats.applied),
-            str(stats.declined.total()),
-            f"{report.before.ops} → {report.after.ops}",
-            f"{human(report.before.macs or 0)} → {human(report.after.macs or 0)}",
-        )
-    console.print(made)

@@ -13,6 +13,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 
 from convc.errors import UsageError
+from convc.files import no_such_file
 from convc.graph import Graph
 from convc.ir import Array, TensorType, Value, is_real
 from convc.memory import free_memory
@@ -269,7 +270,7 @@ def _load_file(file: Path, graph: Graph) -> Feeds:
                 _check_members(loaded, where)
                 arrays = {name: loaded[name] for name in loaded.files}
     except FileNotFoundError as error:
-        raise UsageError(f"{where}: no such file") from error
+        raise UsageError(f"{where}: {no_such_file(file)}") from error
     except PermissionError as error:
         raise UsageError(f"{where}: may not be read: permission denied") from error
     except MemoryError as error:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from convc.errors import UsageError
@@ -107,6 +108,16 @@ def remove_stale(folder: Path) -> None:
                     file.unlink()
 
 
+def no_such_file(path: Path) -> str:
+    """That there is none, with the name in its folder that may be meant."""
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return "no such file"
+    close = get_close_matches(path.name, names, n=1, cutoff=0.8)
+    return f"no such file: did you mean {path.with_name(close[0])}?" if close else "no such file"
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it; raises UsageError where that cannot be."""
     try:
@@ -143,7 +154,7 @@ def _target(path: Path) -> Path:
 def _require_unprotected(path: Path) -> None:
     """Raises UsageError where there is a file that may not be written: to replace it may be."""
     if path.exists() and not os.access(path, os.W_OK):
-        raise UsageError(f"{path}: is write-protected and is not replaced")
+        raise UsageError(f"{path}: is write-protected and is not replaced; name another file")
 
 
 def _mode(path: Path) -> int:

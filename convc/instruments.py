@@ -18,13 +18,14 @@ PASSES_LINE = "// passes: "
 
 @dataclass(frozen=True)
 class Progress:
-    """Says which pass is running."""
+    """Says which pass of how many is running."""
 
     say: Callable[[str], None]
+    count: int
 
     def before_pass(self, number: int, item: Pass, _graph: Graph) -> None:
         """Says its position and name."""
-        self.say(f"pass {number + 1}: {item.name}")
+        self.say(f"pass {number + 1} of {self.count}: {item.name}")
 
     def after_pass(self, number: int, item: Pass, graph: Graph, report: PassReport) -> None:
         """Says nothing."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convc import mlir, onnx_io
 from convc.errors import InvalidModelError
-from convc.files import check_writable, write_whole
+from convc.files import check_writable, no_such_file, write_whole
 from convc.graph import Graph
 
 TEXT = ".mlir"
@@ -53,6 +53,9 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
         graph: what to write; verified first.
         path: the file; it appears whole or not at all.
         external_data: of ONNX, put the weights into a file beside it; always done above 2 GB.
+
+    Raises InvalidGraphError where the graph breaks an invariant, UsageError where the file cannot
+    be written; what was there before is then still there.
     """
     path = Path(path)
     if path.suffix != TEXT:
@@ -64,7 +67,12 @@ def save(graph: Graph, path: str | Path, *, external_data: bool = False) -> None
 
 
 def runnable(path: str | Path) -> bytes | str | Path:
-    """What onnxruntime loads for a model file: the file itself, or an .mlir as ONNX."""
+    """What onnxruntime loads for a model file: the file itself, or an .mlir as ONNX.
+
+    Raises InvalidModelError where there is no file.
+    """
+    if not Path(path).exists():
+        raise InvalidModelError(f"{path}: {no_such_file(Path(path))}")
     return onnx_io.to_bytes(load(path)) if Path(path).suffix == TEXT else path
 
 
@@ -78,7 +86,7 @@ def read_text(path: Path) -> str:
             raise InvalidModelError(f"{path}: too large for a text: use ONNX, with external data")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise InvalidModelError(f"{path}: no such file") from error
+        raise InvalidModelError(f"{path}: {no_such_file(path)}") from error
     except UnicodeDecodeError as error:
         raise InvalidModelError(f"{path}: is no text") from error
     except OSError as error:

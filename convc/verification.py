@@ -81,6 +81,7 @@ class Verification:
                 tolerance=self.tolerance,
                 seed=self.seed,
                 settings=self.settings,
+                say=self.say,
             )
 
         comparison = against(graph)

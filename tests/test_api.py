@@ -222,7 +222,9 @@ def test_unverified_models_are_said_to_be() -> None:
 def test_progress_is_told() -> None:
     steps: list[str] = []
     convc.optimize(MODELS / "patchify.onnx", "simplify", on_progress=steps.append)
-    assert steps == ["reading", "pass 1: simplify", "verifying"]
+    assert steps[:3] == ["reading", "pass 1 of 1: simplify", "verifying"]
+    assert steps[3].startswith("comparing, inputs 1 of ")
+    assert steps[-1] == "comparing as deployed"
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

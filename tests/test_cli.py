@@ -16,7 +16,7 @@ from convc.runtime import Settings
 from tests.cli_helpers import Capture, call, convc_run
 from tests.conftest import ROOT
 from tests.test_api import chain, wrong_pass  # noqa: F401  # a fixture
-from tests.tiny import STRING, kernel, model, node, write
+from tests.tiny import FLOAT, STRING, kernel, model, node, write
 
 MODELS = ROOT / "models"
 
@@ -34,8 +34,9 @@ def test_optimize_writes_beside_the_model(source: Path, capsys: Capture) -> None
     target = source.with_name("net.convc.onnx")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert f"written: {target}" in captured.err
-    assert "equal: error" in captured.err
+    assert f"written     {target}" in captured.err
+    assert "verdict     equal: error" in captured.err
+    assert captured.err.splitlines()[0] == "net.onnx: 2.89× fewer MACs, equal"
     assert len(convc.load(target)) < len(convc.load(source))
     meta = {entry.key: entry.value for entry in onnx.load(target).metadata_props}
     assert meta == {"convc.version": convc.__version__, "convc.passes": DEFAULT_PIPELINE}
@@ -85,7 +86,7 @@ def test_declined_reasons_are_counted(capsys: Capture, tmp_path: Path) -> None:
 
 def test_dry_run_quiet_and_timing(source: Path, capsys: Capture) -> None:
     assert call("optimize", source, "--dry-run") == 0
-    assert "not written (--dry-run)" in capsys.readouterr().err
+    assert "written     no: --dry-run" in capsys.readouterr().err
     assert call("optimize", source, "--dry-run", "--json", "--quiet") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["output"] is None
@@ -240,7 +241,8 @@ def test_a_wrong_pass_is_not_written(
         assert (document["verify"]["verdict"], document["culprit"]) == ("different", "flip")
         assert document["output"] is None
         assert "not written; at fault: flip" in captured.err
-        assert "written: " not in captured.err
+        assert "  written" not in captured.err
+        assert "different: not written" in captured.err.splitlines()[0]
     both = write(tmp_path / "also.onnx", chain())
     folder = tmp_path / "folder"
     assert call("optimize", source, both, "-o", folder, "--passes", passes, "--verify", level) == 1
@@ -293,7 +295,49 @@ def test_piped_output_is_plain(source: Path, variables: dict[str, str]) -> None:
     assert found.returncode == 0
     assert found.stdout == ""
     assert "\x1b" not in found.stderr
-    assert "written: " in found.stderr
+    assert "  written     " in found.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("optimize", "net.onnx", "--timing"),
+        ("cost", "net.onnx", "--backward"),
+        ("passes", "fuse-convs"),
+    ],
+)
+def test_a_terminal_without_unicode_gets_letters(arguments: tuple[str, ...], source: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment["PYTHONIOENCODING"] = "ascii"
+    found = convc_run(*arguments, env=environment, cwd=source.parent)
+    assert found.returncode == 0, found.stderr
+    assert (found.stdout + found.stderr).isascii()
+    assert "\\u" not in found.stdout + found.stderr
+
+
+def test_a_model_is_printed_as_it_is_whatever_the_terminal(tmp_path: Path) -> None:
+    made = model([node("Relu", "x", "größe→×")], outputs={"größe→×": FLOAT})
+    path = write(tmp_path / "net.onnx", made)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = convc_run("print", path, env=environment, encoding="utf-8")
+    assert call("print", path, "-o", tmp_path / "net.mlir") == 0
+    assert found.stdout == (tmp_path / "net.mlir").read_text(encoding="utf-8")
+    assert "größe→×" in found.stdout
+
+
+def test_several_models_end_with_a_table_of_all(
+    source: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    write(tmp_path / "bad.onnx", b"nonsense")
+    assert call("optimize", tmp_path, "-o", tmp_path / "out") == 2
+    shown = capsys.readouterr().err
+    closing = shown[shown.index("all models") :]
+    rows = [line.split() for line in closing.splitlines() if line.strip()]
+    assert ["net.onnx", "2.89×", "less", "equal"] in rows
+    assert ["bad.onnx", "–", "failed"] in rows
+    assert rows[-1] == ["geometric", "mean", "2.89×"]
+    assert call("optimize", source) == 0
+    assert "all models" not in capsys.readouterr().err
 
 
 def test_long_paths_and_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -302,8 +346,8 @@ def test_long_paths_and_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     path = write(folder / "net[red].onnx", chain())
     found = convc_run("optimize", path)
     assert found.returncode == 0
-    assert f"written: {folder}/net[red].convc.onnx" in found.stderr
-    assert found.stderr.splitlines()[0].strip() == "net[red].onnx"
+    assert f"  written     {folder}/net[red].convc.onnx\n" in found.stderr
+    assert found.stderr.startswith("net[red].onnx: ")
 
 
 def test_a_name_that_ends_in_a_slash_is_a_folder(source: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from onnx import TensorProto
 import convc
 from convc.cli import main
 from tests.cli_helpers import COUNTED, Capture, call, refused
+from tests.conftest import ROOT
 from tests.test_api import chain, wrong_pass  # noqa: F401  # a fixture
 from tests.tiny import IMAGE, kernel, model, node, write
 
@@ -57,6 +59,13 @@ BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "text": (lambda: b"hello world, this is no model\n" * 20, "not an ONNX model"),
     "zeros": (lambda: bytes(500), "not an ONNX model"),
     "json": (lambda: b'{"graph": []}', "not an ONNX model"),
+    "Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "PyTorch": (lambda: b"PK\x03\x04" + bytes(40), "export the network with torch.onnx"),
+    "Keras": (lambda: b"\x89HDF\r\n" + bytes(40), "tf2onnx"),
+    "TensorFlow Lite": (lambda: b"\x1c\0\0\0TFL3" + bytes(40), "tf2onnx"),
+    "onnxruntime's": (lambda: b"\x1c\0\0\0ORTM" + bytes(40), "give the .onnx"),
+    "a web page": (lambda: b"<!DOCTYPE html><html></html>", "the download gave no file"),
+    "convc's text": (lambda: b"module {\n}\n", "call it .mlir"),
     "cycle": (cyclic, "cycle"),
     "dangling": (lambda: model([node("Add", "x nobody", "y")]), "nobody"),
     "no maker of the output": (lambda: model([node("Relu", "x", "z")]), "'y'"),
@@ -97,6 +106,15 @@ def test_missing_and_unreadable(tmp_path: Path, capsys: Capture, source: Path) -
     (tmp_path / "empty").mkdir()
     refused(capsys, "optimize", tmp_path / "empty", says="holds no .onnx file")
     refused(capsys, "optimize", source / "below.onnx", says="below.onnx")
+    near = tmp_path / "nte.onnx"
+    for command in (("optimize",), ("verify", source), ("bench", source), ("cost",), ("print",)):
+        refused(capsys, *command, near, says=f"no such file: did you mean {source}?")
+    np.save(tmp_path / "data.npy", np.zeros(IMAGE, np.float32))
+    data = tmp_path / "date.npy"
+    refused(capsys, "optimize", source, "--data", data, says=f"{data}: no such file: did you mean")
+    text = tmp_path / "net.mlir"
+    assert call("print", source, "-o", text) == 0
+    refused(capsys, "optimize", tmp_path / "nett.mlir", says=f"did you mean {text}?")
 
 
 def test_unwritable_output(tmp_path: Path, capsys: Capture, source: Path) -> None:
@@ -122,7 +140,7 @@ BAD_OPTIONS = {
     "bad value": (["--passes", "fuse-convs{border=none}"], "exact"),
     "bad pipeline": (["--passes", "simplify;fuse-convs"], "position"),
     "open brace": (["--passes", "fuse-convs{border=exact"], "missing '}'"),
-    "unknown dim": (["--dim", "hight=3"], "no such open dim"),
+    "unknown dim": (["--dim", "hight=3"], "all its sizes are fixed: leave it out"),
     "bad dim": (["--dim", "height"], "NAME=SIZE"),
     "zero dim": (["--dim", "height=0"], "NAME=SIZE"),
     "seed": (["--seed", "-1"], "--seed"),
@@ -143,6 +161,12 @@ def test_bad_options(kind: str, source: Path, capsys: Capture) -> None:
     arguments, says = BAD_OPTIONS[kind]
     refused(capsys, "optimize", source, *arguments, says=says)
     assert [p.name for p in source.parent.iterdir()] == ["net.onnx"]
+
+
+def test_a_misspelt_dim_is_told_with_those_there_are(capsys: Capture) -> None:
+    path = ROOT / "models" / "chain_padded_dynamic.onnx"
+    says = "it has batch, height, width: did you mean height?"
+    refused(capsys, "optimize", path, "--dim", "hight=8", says=says)
 
 
 def test_wrong_data(source: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -168,7 +192,9 @@ def test_bad_commands(source: Path, capsys: Capture) -> None:
     refused(capsys, "passes", "fold-affin", says="did you mean fold-affine")
     refused(capsys, "bench", source, "--runs", "0", says="--runs")
     refused(capsys, "bench", source, "--budget", "nan", says="--budget")
-    refused(capsys, "bench", source, source.parent / "none.onnx")
+    refused(capsys, "bench", source, source.parent / "none.onnx", says="none.onnx: no such file")
+    refused(capsys, "--json", "optimize", source, says="--json goes behind the command")
+    refused(capsys, "--frobnicate", says="unknown option --frobnicate (see convc --help)")
 
 
 def test_internal_errors_are_one_line_too(
@@ -183,6 +209,8 @@ def test_internal_errors_are_one_line_too(
     assert call("optimize", source) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("convc: internal error, RuntimeError: two lines")
+    for name in ("convc", "onnx", "onnxruntime", "numpy"):
+        assert re.search(rf"{name} \d+\.\d+", captured.err)
     assert len(captured.err.splitlines()) == 1
     monkeypatch.setenv("CONVC_DEBUG", "1")
     with pytest.raises(RuntimeError):

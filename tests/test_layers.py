@@ -76,6 +76,8 @@ def test_algebra_and_kernels_are_numpy_only(path: Path) -> None:
 def test_nothing_is_imported_that_is_not_declared(path: Path) -> None:
     # numpy's ml_dtypes and protobuf come with onnx and cannot be left out of it.
     declared = {"networkx", "numpy", "onnx", "onnxruntime", "platformdirs", "rich"}
+    declared |= {"argcomplete"}
+    declared |= {"igraph", "jinja2", "matplotlib"}  # the extra `report`, imported for a page
     declared |= {"PIL"}  # the extra `images`, imported where an image is read
     declared |= {"ml_dtypes", "google"}
     # _typeshed is known to type checkers alone, behind TYPE_CHECKING.
@@ -115,7 +117,7 @@ def modules_after(code: str) -> set[str]:
     return set(done.stderr.split())
 
 
-HEAVY = {"onnx", "onnxruntime", "numpy", "networkx", "rich", "passes"}
+HEAVY = {"onnx", "onnxruntime", "numpy", "networkx", "rich", "argcomplete", "passes"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ def _timed(path: Path, model: Model, settings: Settings, feeds: Feeds) -> Run:
     return run_of(session, feeds)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def run(args: Namespace) -> int:
     """``convc bench``: times models in turn, each against the first."""
     paths = [Path(path) for path in (args.a, *args.others)]
@@ -69,7 +73,8 @@ def run(args: Namespace) -> int:
         return DONE
     made = table(
         "model", "median ms", "faster than the first", "95 % interval",
-        title=f"onnxruntime {version()}, {threads} threads, {len(times[0])} rounds",
+        title=f"onnxruntime {version()}, {_count(threads, 'thread')}, "
+        f"{_count(len(times[0]), 'round')}",
     )  # fmt: skip
     for name, milliseconds, r in rows:
         made.add_row(name, f"{milliseconds:.3f}", f"{r.ratio:.2f}×", f"{r.low:.2f} to {r.high:.2f}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,16 @@ from convc.approximate import parse_allowance
 from convc.certificate import Certificate, proof_path, write_certificate
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
 from convc.commands.pareto import several
-from convc.console import make_console, progress, show_result, show_timing
+from convc.console import make_console, progress
 from convc.errors import ConvcError, ProofError, UsageError
 from convc.files import check_writable, make_folder
 from convc.instruments import Dump, PrintAfterChange
 from convc.judge import Verdict
 from convc.model_files import save
 from convc.pipeline import Instrument, Pipeline
-from convc.runtime import provider
+from convc.report.write import Means, report_paths, write_compared
+from convc.runtime import Settings, provider
+from convc.tables.summary import entry, show_closing, show_result, show_timing
 from convc.text import one_line
 from convc.tuning import Measured
 
@@ -45,15 +48,20 @@ def run(args: Namespace) -> int:
         for model, target in zip(models, targets, strict=True):
             if model.exists():
                 _check_target(target, args)
+    pages = report_paths(args.report, models, several=_many(args), taken=targets)
     documents: list[dict[str, Any]] = []
     worst = DONE
-    for model, target in zip(models, targets, strict=True):
+    for number, (model, target, page) in enumerate(
+        zip(models, targets, pages, strict=True), start=1
+    ):
+        args.report = page
+        title = model.name if len(models) == 1 else f"{number} of {len(models)}, {model.name}"
         try:
             if args.pareto and allowed is not None:
-                one = partial(_optimize_one, pipeline=pipeline)
-                code, document = several(model, target, args, allowed, one)
+                one = partial(_optimize_one, pipeline=pipeline, summary=False)
+                code, document = several(model, target, args, allowed, title=title, optimize=one)
             else:
-                code, document = _optimize_one(model, target, args, pipeline)
+                code, document = _optimize_one(model, target, args, title, pipeline=pipeline)
         except ConvcError as error:
             if len(models) == 1:
                 raise
@@ -62,16 +70,28 @@ def run(args: Namespace) -> int:
             document = {"input": str(model), "error": str(error)}
         worst = max(worst, code)
         documents.append(document)
+        if len(models) > 1 and not args.quiet:
+            make_console().print()
+    if len(models) > 1 and not args.quiet and not args.pareto:
+        show_closing(make_console(), documents)
     if args.json:
         print_json(documents[0] if len(documents) == 1 else {"models": documents})
     return worst
 
 
 def _optimize_one(
-    model: Path, target: Path, args: Namespace, pipeline: Pipeline | None
+    model: Path,
+    target: Path,
+    args: Namespace,
+    title: str,
+    *,
+    pipeline: Pipeline | None,
+    summary: bool = True,
 ) -> tuple[int, dict[str, Any]]:
+    """Optimises a model; ``title`` says which one while that lasts."""
     console = make_console()
-    with progress(console, model.name, args.quiet) as steps:
+    silent = args.quiet or not summary
+    with progress(console, title, args.quiet) as steps:
         result = optimize(
             model,
             pipeline,
@@ -93,6 +113,7 @@ def _optimize_one(
             instruments=_instruments(args, model),
             reproducer=None if args.dry_run else target.with_suffix(".reproducer.mlir"),
             proof=args.proof,
+            history=args.report is not None,
         )
         refused = result.comparison is not None and result.verdict is Verdict.DIFFERENT
         written = not refused and not args.dry_run
@@ -104,20 +125,26 @@ def _optimize_one(
                 # First: no model shall name a proof that is not there.
                 write_certificate(result.certificate, proof_path(target))
             save(result.graph, target, external_data=args.external_data)
-    if not args.quiet:
-        outcome = f"written: {target}" if written else "not written (--dry-run)"
+        if args.report is not None:
+            write_compared(args.report, model.name, result, _means(args, steps.say))
+    if not silent:
+        outcome = str(target) if written else "no: --dry-run"
         show_result(console, model.name, result, "" if refused else outcome)
         if written and result.certificate is not None:
-            console.print(f"  {_proof_line(result.certificate, proof_path(target))}", markup=False)
+            entry(console, "proof", _proof_line(result.certificate, proof_path(target)))
+        if args.report is not None:
+            entry(console, "report", str(args.report), whole=True)
     if args.timing:
         show_timing(console, result.reports)
     if refused:
         message = f"{model}: the result differs from the original; not written"
         print(f"convc: {message}; at fault: {result.culprit}{_saved(result)}", file=sys.stderr)
-    elif args.quiet and result.comparison is not None and result.verdict is Verdict.UNVERIFIED:
+    elif silent and result.comparison is not None and result.verdict is Verdict.UNVERIFIED:
         why = "; ".join(result.comparison.notes)
         print("convc: " + one_line(f"{model}: unverified: {why}"), file=sys.stderr)
-    return (DIFFERENT if refused else DONE), _document(model, target if written else None, result)
+    return (DIFFERENT if refused else DONE), _document(
+        model, target if written else None, args.report, result
+    )
 
 
 def _proof_line(certificate: Certificate, path: Path) -> str:
@@ -125,7 +152,7 @@ def _proof_line(certificate: Certificate, path: Path) -> str:
     count = sum(1 for _ in certificate.records())
     gaps = certificate.gaps()
     number = "1 rewrite" if count == 1 else f"{count} rewrites"
-    told = f"proof: {number}, largest residual {certificate.residual:.1e}: {path}"
+    told = f"{number}, largest residual {certificate.residual:.1e}: {path}"
     if not gaps:
         return told
     return f"{told}; not proved: {gaps[0]}" + (f" (and {len(gaps) - 1} more)" if gaps[1:] else "")
@@ -145,10 +172,13 @@ def _instruments(args: Namespace, model: Path) -> list[Instrument]:
     return watching
 
 
-def _document(model: Path, target: Path | None, result: Result) -> dict[str, Any]:
+def _document(
+    model: Path, target: Path | None, page: Path | None, result: Result
+) -> dict[str, Any]:
     return {
         "input": str(model),
         "output": None if target is None else str(target),
+        "report": None if page is None else str(page),
         "passes": [
             {
                 "pass": report.text,
@@ -204,15 +234,32 @@ def _models(paths: list[str]) -> list[Path]:
             continue
         inside = [p for p in sorted(path.glob("*.onnx")) if not p.name.endswith(SUFFIX)]
         if not inside:
-            raise UsageError(f"{path}: the folder holds no .onnx file")
+            raise UsageError(f"{path}: the folder holds no .onnx file (folders in it are left out)")
         found.extend(inside)
     return found
 
 
 def _several(args: Namespace) -> bool:
     """True where ``-o`` is a folder: several models, a folder of them, or a name that says so."""
-    named_folder = (args.output or "").endswith(os.sep)
-    return named_folder or len(args.models) > 1 or any(map(os.path.isdir, args.models))
+    return (args.output or "").endswith(os.sep) or _many(args)
+
+
+def _many(args: Namespace) -> bool:
+    """True for several models, or a folder of them."""
+    return len(args.models) > 1 or any(map(os.path.isdir, args.models))
+
+
+def _means(args: Namespace, say: Callable[[str], None]) -> Means:
+    """How the models of a report are run."""
+    return Means(
+        Settings(threads=args.threads, provider=args.provider),
+        timed=args.objective == "latency",
+        run=args.objective == "latency" or args.verify != "off",
+        data=args.data,
+        preprocess=args.preprocess,
+        seed=args.seed,
+        say=say,
+    )
 
 
 def _targets(models: list[Path], args: Namespace) -> list[Path]:

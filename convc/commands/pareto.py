@@ -13,22 +13,28 @@ from convc.console import human, make_console, table
 STEPS = (0.25, 0.5, 1.0, 2.0)
 """Times the error that is allowed."""
 
-One = Callable[[Path, Path, Namespace], tuple[int, dict[str, Any]]]
+One = Callable[[Path, Path, Namespace, str], tuple[int, dict[str, Any]]]
 """Optimises one model; see `convc.commands.optimize`."""
 
 
 def several(
-    model: Path, target: Path, args: Namespace, allowed: Allowance, optimize: One
+    model: Path, target: Path, args: Namespace, allowed: Allowance, *, title: str, optimize: One
 ) -> tuple[int, dict[str, Any]]:
     """Optimises a model at each of `STEPS`; the worst exit code and one document for all.
 
-    The results lie beside ``target``, with the error in their names: ``net.0.3%.onnx``.
+    The results lie beside ``target``, with the error in their names: ``net.0.3%.onnx``. So do the
+    reports.
+    ``title`` says what is being optimised while that lasts.
     """
     worst, documents = 0, []
-    for threshold, label in thresholds(allowed):
-        at = Namespace(**{**vars(args), "max_error": repr(threshold), "quiet": True})
+    steps = list(thresholds(allowed))
+    for number, (threshold, label) in enumerate(steps, start=1):
+        at = Namespace(**{**vars(args), "max_error": repr(threshold)})
+        if args.report is not None:
+            at.report = args.report.with_name(f"{args.report.stem}.{label}{args.report.suffix}")
         named = target.with_name(f"{target.stem}.{label}{target.suffix}")
-        code, document = optimize(model, named, at)
+        run = f"{title}, error {label} ({number} of {len(steps)})"
+        code, document = optimize(model, named, at, run)
         worst = max(worst, code)
         documents.append(document | {"max_error": threshold})
     if not args.quiet:

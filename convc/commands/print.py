@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from io import TextIOWrapper
 from pathlib import Path
 
 from convc.commands.output import DONE
@@ -19,6 +20,8 @@ def run(args: Namespace) -> int:
         check_writable(target)
     text = print_graph(load(Path(args.model), args.dim), weights=args.weights)
     if target is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as in a file, whatever the terminal's is
         sys.stdout.write(text)
     else:
         write_whole(target, text.encode())

@@ -6,13 +6,16 @@ from argparse import Namespace
 from math import isfinite
 from typing import Any
 
+from rich.text import Text
+
 from convc.api import replay, verify
 from convc.certificate import Replayed
 from convc.check import Comparison
 from convc.commands.output import BAD_INPUT, DIFFERENT, DONE, print_json
-from convc.console import make_console, progress
+from convc.console import hanging, make_console, make_stdout, progress
 from convc.errors import UsageError
 from convc.judge import Verdict
+from convc.tables.summary import STYLES
 from convc.text import printable
 
 
@@ -24,7 +27,6 @@ def run(args: Namespace) -> int:
     with progress(make_console(), "verifying", args.quiet) as steps:
         if args.proof is not None:
             replayed = replay(args.proof, args.a, args.b, seed=args.seed, on_progress=steps.say)
-            steps.say("comparing")
         comparison = verify(
             args.a,
             args.b,
@@ -32,6 +34,7 @@ def run(args: Namespace) -> int:
             sizes=args.dim,
             tolerance=args.tolerance,
             seed=args.seed,
+            on_progress=steps.say,
         )
     if args.json:
         proof = {} if replayed is None else {"proof": _document(replayed)}
@@ -39,9 +42,12 @@ def run(args: Namespace) -> int:
     elif not args.quiet:
         if replayed is not None:
             print(_replayed(replayed))
-        print(comparison.verdict.value + ("" if comparison.bit_identical else _figures(comparison)))
+        verdict = Text(comparison.verdict.value, STYLES[comparison.verdict])
+        figures = "" if comparison.bit_identical else _figures(comparison)
+        console = make_stdout()
+        hanging(console, Text(), Text.assemble(verdict, figures))
         for note in comparison.notes:
-            print(f"note: {printable(note)}")
+            hanging(console, Text("note: "), Text(printable(note)))
     if comparison.verdict is Verdict.UNVERIFIED:
         return BAD_INPUT
     return DONE if comparison.verdict.good else DIFFERENT

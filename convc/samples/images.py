@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from convc.errors import UsageError
+from convc.files import no_such_file
 from convc.ir import Array
 from convc.samples.preprocess import Plan
 
@@ -109,7 +110,7 @@ def _read(file: Path) -> Image.Image:
                 image = ImageOps.exif_transpose(opened)
                 return _as_rgb(image, file)
     except FileNotFoundError as error:
-        raise UsageError(f"--data {file}: no such file") from error
+        raise UsageError(f"--data {file}: {no_such_file(file)}") from error
     except PermissionError as error:
         raise UsageError(f"--data {file}: may not be read: permission denied") from error
     except UsageError:
