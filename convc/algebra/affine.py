@@ -19,7 +19,12 @@ Layout: TypeAlias = Literal["conv", "transpose", "matmul"]
 
 
 class Affine(NamedTuple):
-    """``x ↦ scale·x + shift``, each of shape (C,)."""
+    """The map ``x ↦ scale·x + shift``, channel by channel.
+
+    Attributes:
+        scale: (C,), float64.
+        shift: (C,), float64.
+    """
 
     scale: Array
     shift: Array
@@ -37,7 +42,7 @@ def batch_norm_affine(
 
 
 def compose_affine(first: Affine, second: Affine) -> Affine:
-    """``second`` after ``first``."""
+    """``second`` after ``first``, both of shape (C,): ``s2·(s1·x + t1) + t2``."""
     with np.errstate(over="ignore", invalid="ignore"):  # whoever stores the result looks at it
         return Affine(first.scale * second.scale, second.scale * first.shift + second.shift)
 

@@ -77,7 +77,17 @@ def ring_is_zero(
 ) -> tuple[bool, str]:
     """Whether the composed map with the composed bias equals the sequence everywhere.
 
-    Arguments as for ``ring_condition``. The second item is the reason if not, else empty.
+    Args:
+        first: geometry of the first map.
+        second: geometry of the second.
+        size: spatial input sizes; None for a dynamic one, which stands for every size.
+        first_bias_zero: whether the first map has no bias.
+
+    Returns:
+        The answer, and the reason if it is no, else an empty text.
+
+    Raises:
+        ValueError: a map has no output at this size, or the numbers of axes differ.
     """
     ring = ring_condition(first, second, size)
     reason = ring.input or (None if first_bias_zero else ring.bias)
@@ -88,7 +98,13 @@ def keeps_constant(geometry: Geometry, size: MaybeSizes | None = None) -> tuple[
     """Whether an input that is constant per channel gives the sum over all taps at every output.
 
     True if every output sees every tap: no padding is read, no position left without input.
-    Arguments and result as for ``ring_is_zero``.
+
+    Args:
+        geometry: of a Conv or ConvTranspose.
+        size: spatial input sizes; None for a dynamic one, which stands for every size.
+
+    Returns:
+        The answer, and the reason if it is no, else an empty text.
     """
     sizes = (None,) * geometry.ndim if size is None else size
     for axis, known in enumerate(sizes):

@@ -151,7 +151,18 @@ def geometry_of(
     dilations: int | Sequence[int] = 1,
     group: int = 1,
 ) -> ConvGeometry:
-    """The geometry of a conv with kernel ``w`` (K, C/group, *k); one integer means all axes."""
+    """The geometry of a conv with a given kernel; one integer means all axes.
+
+    Args:
+        w: (K, C/group, *k).
+        strides: per axis.
+        pads: per axis on both sides, or all begins and then all ends.
+        dilations: per axis.
+        group: number of groups.
+
+    Raises:
+        ValueError: the numbers of axes differ, or a value is out of its range.
+    """
     ndim = w.ndim - 2
     both = (pads,) * 2 * ndim if isinstance(pads, int) else tuple(pads)
     if len(both) == ndim:

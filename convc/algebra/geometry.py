@@ -22,6 +22,14 @@ class ConvGeometry:
     Negative pads crop the input. They are sound here, but onnxruntime's Conv refuses them:
     ``split_crop`` turns them into a slice.
 
+    Attributes:
+        kernel: taps.
+        strides: positions from one output to the next, 1 or more.
+        dilations: positions from one tap to the next, 1 or more.
+        pads_begin: zeros before the first position.
+        pads_end: zeros behind the last.
+        group: number of groups.
+
     Raises:
         ValueError: the tuples differ in length, or a value is out of its range.
     """
@@ -70,6 +78,15 @@ class TransposeGeometry:
     """The geometry of a ConvTranspose; ``output_padding`` adds positions at the end of an axis.
 
     Negative pads extend the output by positions that no input reaches.
+
+    Attributes:
+        kernel: taps.
+        strides: positions of the output from one input to the next, 1 or more.
+        dilations: positions from one tap to the next, 1 or more.
+        pads_begin: positions cut off the output's begin.
+        pads_end: positions cut off its end.
+        output_padding: positions added at its end, 0 or more.
+        group: number of groups.
 
     Raises:
         ValueError: the tuples differ in length, or a value is out of its range.
@@ -130,7 +147,9 @@ Geometry: TypeAlias = ConvGeometry | TransposeGeometry
 def split_crop(geometry: ConvGeometry) -> tuple[Sizes, Sizes, ConvGeometry]:
     """The crops at begin and end, and the conv that is left, whose pads are not negative.
 
-    ``conv(x)`` is the second conv on ``x[begin : H − end]`` for every input larger than the crops.
+    Returns:
+        Begin and end, per axis, and the conv: the given one of x is this one of
+        ``x[begin : H − end]``, for every input larger than the crops.
     """
     begin = tuple(max(0, -p) for p in geometry.pads_begin)
     end = tuple(max(0, -p) for p in geometry.pads_end)

@@ -11,7 +11,10 @@ from convc.algebra.blocks import regroup
 
 
 def swap_layout(w: Array, group: int) -> Array:
-    """Conv layout (K, C/group, *k) to ConvTranspose layout (C, K/group, *k), and back."""
+    """Conv layout (K, C/group, *k) to ConvTranspose layout (C, K/group, *k), and back.
+
+    ``group`` divides the first axis of ``w``.
+    """
     rows, columns = w.shape[0] // group, w.shape[1]
     blocks = w.reshape(group, rows, columns, *w.shape[2:]).swapaxes(1, 2)
     return blocks.reshape(group * columns, rows, *w.shape[2:])
