@@ -13,7 +13,6 @@ from passes._regions.links import Link
 from passes._regions.plan import Plan, made_labels, merge_keys, read_channels
 from passes._regions.region import Region
 
-
 LARGEST_RATIO = 2.0**10
 """How many times larger than the channel that stays one may be that its weights carry. A softplus
 far below zero gives 1e-27; weights of 1e27 are no good, even where they are right."""
