@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from convc.graph import Graph
-from convc.ir import INPUT, Array, Value, is_real
+from convc.ir import INPUT, Array, Op, Opaque, Value, is_real
 from convc.reference import evaluate
 
 BOUNDED = frozenset(
@@ -72,6 +72,8 @@ def _moved(graph: Graph, feeds: Mapping[str, Array], rng: np.random.Generator) -
     for value, array in zip(between, arrays, strict=True):
         if isinstance(array, np.ndarray) and array.dtype == np.float64:
             size = np.abs(array) + (value.op.kind in BOUNDED)
+            if _holds_bounded(value.op) and size.size:
+                size = size + size.max()
             size *= INTERPOLATED if value.op.kind in ("Resize", "Upsample") else 1.0
             _shift(copy, value, roundoff(value.dtype) * size * _signs(rng, array.shape))
     for op in copy.ops():
@@ -79,6 +81,12 @@ def _moved(graph: Graph, feeds: Mapping[str, Array], rng: np.random.Generator) -
             moved = _moved_weight(op.array, roundoff(op.result.dtype), rng)
             copy.replace_uses(op.result, copy.add_constant(moved, op.result.name, op.result.dtype))
     return copy
+
+
+def _holds_bounded(op: Op) -> bool:
+    """Whether a body of the op computes something to a unit of 1, and scales it as it likes."""
+    bodies = [a.payload for a in op.attributes.values() if isinstance(a, Opaque)]
+    return any(kind.encode() in body for body in bodies for kind in BOUNDED)
 
 
 def _is_fixed(graph: Graph, value: Value) -> bool:
