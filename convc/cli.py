@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
@@ -78,8 +79,12 @@ def _run(words: list[str]) -> int:
 def _versions() -> str:
     """What a report of a bug needs, without importing any of it."""
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}, {sys.platform}"
-    version = import_module("importlib.metadata").version
-    found = [f"{name} {version(name)}" for name in ("onnx", "onnxruntime", "numpy")]
+    metadata = import_module("importlib.metadata")
+    found = []
+    for name in ("onnx", "onnxruntime", "numpy"):
+        # onnxruntime comes under other names too, such as onnxruntime-gpu.
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
     return ", ".join([f"convc {__version__}", *found, python])
 
 
@@ -165,7 +170,7 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--external-data", action="store_true", help="put the weights into a file beside the model"
     )
-    _add_report(group)
+    _add_report(group, " (several models: a folder)")
     group.add_argument(
         "--keep-initializer-inputs", action="store_true",
         help="keep weights that are also graph inputs as inputs (slow in onnxruntime)",
@@ -173,7 +178,8 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is rewritten")
     group.add_argument(
         "--objective", choices=("latency", "macs", "params"), default="latency",
-        help="what a rewrite must lower: the time on this machine (default), or a count",
+        help="what decides on a rewrite: the time on this machine (default); macs: counts and an "
+        "estimate of the time, the same everywhere; params: weights, and MACs never grow",
     )  # fmt: skip
     group.add_argument(
         "--budget", type=arguments.seconds, default=60.0, metavar="S",
@@ -200,10 +206,10 @@ def _add_optimize(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_report(place: Place) -> None:
+def _add_report(place: Place, several: str = "") -> None:
     place.add_argument(
         "--report", metavar="FILE.html",
-        help="write a page that shows it all (several models: a folder); needs convc[report]",
+        help=f"write a page that shows it all{several}; needs convc[report]",
     )  # fmt: skip
 
 

@@ -210,6 +210,13 @@ def shorten_end(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def duration(seconds: float) -> str:
+    """A time in milliseconds, or microseconds where it is short: 1.23 ms, 1,230 ms."""
+    number, unit = (seconds * 1e3, "ms") if seconds >= 1e-4 else (seconds * 1e6, "µs")
+    # Three digits, without the exponent that they have from 1,000 up.
+    return f"{float(f'{number:.3g}'):,g} {unit}"
+
+
 def human(number: float) -> str:
     """A count in at most five characters: 11.6 G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -225,6 +225,7 @@ def _cases(name: str, arrays: Feeds, graph: Graph, where: str) -> list[Case]:
     values = [value for value in graph.inputs if value.name in arrays]
     batches = {value.shape[0] if value.shape else None for value in values}
     size = batches.pop() if len(batches) == 1 else None
+    _check_present(arrays, graph, where)
     whole = Case(name, {v.name: np.asarray(arrays[v.name]) for v in values})
     pieces = _split(whole, size) if isinstance(size, int) and size > 0 else [whole]
     return [
@@ -310,11 +311,15 @@ def _check_members(archive: Any, where: str) -> None:
             )
 
 
-def _fit_all(arrays: Feeds, graph: Graph, where: str) -> Feeds:
+def _check_present(arrays: Feeds, graph: Graph, where: str) -> None:
+    """Raises UsageError where an input that the model needs is not among the arrays."""
     missing = [value.name for value in required(graph) if value.name not in arrays]
     if missing:
         has = ", ".join(arrays) or "nothing"
         raise UsageError(f"{where}: input {missing[0]!r} is missing; given: {has}")
+
+
+def _fit_all(arrays: Feeds, graph: Graph, where: str) -> Feeds:
     return {
         value.name: _fitted(np.asarray(arrays[value.name]), value, where)
         for value in graph.inputs

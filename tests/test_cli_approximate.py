@@ -63,6 +63,12 @@ def test_several_errors_need_one(model: Path, capsys: Capture) -> None:
     assert capsys.readouterr().err == "convc: --pareto: around which error? give --max-error\n"
 
 
+def test_a_metric_measures_an_error(model: Path, capsys: Capture) -> None:
+    assert main(["optimize", str(model), *COUNTED, "--metric", "psnr"]) == 2
+    told = "convc: --metric psnr: of which error? give --max-error\n"
+    assert capsys.readouterr().err == told
+
+
 def test_data_that_cannot_be_used_is_said_in_a_line(model: Path, capsys: Capture) -> None:
     few = model.with_name("few.npz")
     np.savez(few, x=smooth(1, 0)[0]["x"])

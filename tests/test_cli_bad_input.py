@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,25 @@ def test_bad_commands(source: Path, capsys: Capture) -> None:
     refused(capsys, "--frobnicate", says="unknown option --frobnicate (see convc --help)")
 
 
+def test_several_models_need_a_folder(source: Path, capsys: Capture) -> None:
+    other = write(source.with_name("other.onnx"), chain())
+    one = source.with_name("one.onnx")
+    refused(capsys, "optimize", source, other, "-o", one, says="several models need a folder")
+    assert not one.exists()
+
+
+def test_a_folder_is_no_model_whatever_its_name(source: Path, tmp_path: Path) -> None:
+    (source.parent / "folder.onnx").mkdir()
+    out = tmp_path / "out"
+    assert call(*COUNTED, source.parent, "-o", out, "--quiet") == 0
+    assert [p.name for p in out.iterdir()] == ["net.onnx"]
+
+
+def test_bench_of_models_with_other_inputs(source: Path, capsys: Capture) -> None:
+    other = ROOT / "models" / "conv_norm_relu.onnx"
+    refused(capsys, "bench", source, other, says=f"does not run it on the inputs of {source}")
+
+
 def test_internal_errors_are_one_line_too(
     source: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +235,28 @@ def test_internal_errors_are_one_line_too(
     monkeypatch.setenv("CONVC_DEBUG", "1")
     with pytest.raises(RuntimeError):
         main([*COUNTED, str(source)])
+
+
+def test_an_internal_error_where_a_package_has_another_name(
+    source: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime-gpu is imported as onnxruntime, and has no metadata under that name."""
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr("convc.commands.optimize.optimize", broken)
+    assert call("optimize", source) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("convc: internal error, RuntimeError: broken (convc ")
+    assert "numpy " in told
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -130,16 +131,29 @@ def test_a_real_terminal_is_told_and_cleared() -> None:
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "convc", "cost", str(ROOT / "models" / "sesr_m5_x2.onnx")]
     variables = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=child, check=True,
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=child,
         env={**variables, "TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(child)
-    told = os.read(parent, 65536).decode()
+    ) as running:  # fmt: skip
+        os.close(child)
+        # Read while it runs: a terminal holds a few kilobytes, and a slow machine moves a lot.
+        told = read_all(parent).decode()
+        tables, _ = running.communicate(timeout=60)
     os.close(parent)
+    assert running.returncode == 0
     assert "sesr_m5_x2.onnx: " in plain(told)
     assert told.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
-    assert b"\x1b" not in done.stdout
+    assert b"\x1b" not in tables
+
+
+def read_all(terminal: int) -> bytes:
+    """All that is written to a terminal until its last writer has closed it."""
+    parts: list[bytes] = []
+    # Linux ends it with an error, others with nothing.
+    with suppress(OSError):
+        while part := os.read(terminal, 65536):
+            parts.append(part)
+    return b"".join(parts)
 
 
 # -- the summary -----------------------------------------------------------------------------------
@@ -156,6 +170,14 @@ def test_the_first_line_says_it_all(result: Result, timed: Result) -> None:
     assert first(same) == "net.onnx: left as it was, identical"
     wrong = Comparison(Verdict.DIFFERENT, error=float("inf"), cases=["noise"])
     assert first(replace(result, comparison=wrong)).endswith(", different: not written")
+
+
+def test_what_is_unverified_has_no_figures(result: Result) -> None:
+    empty = Comparison(Verdict.UNVERIFIED, bit_identical=False, cases=["noise"])
+    text = plain(
+        shown(lambda made: show_result(made, "n", replace(result, comparison=empty), "")),
+    )
+    assert re.search(r"^  verdict +unverified$", text, re.MULTILINE)
 
 
 def test_the_table_says_less_and_more(result: Result) -> None:

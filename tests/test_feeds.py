@@ -141,6 +141,7 @@ def test_data_as_arrays() -> None:
 BAD_ARRAYS = {
     "missing": ({"x": X}, "'z' is missing"),
     "nothing": ({}, "'x' is missing; given: nothing"),
+    "other names": ({"image": X}, "'x' is missing; given: image"),
     "shape": ({"x": X[:, :3], "z": Z}, "must be 1x4xhxw, given 1x3x6x5"),
     "rank": ({"x": X[0], "z": Z}, "must be 1x4xhxw, given 4x6x5"),
     "dtype": ({"x": X.astype(np.int32), "z": Z}, "must be float32, given int32"),

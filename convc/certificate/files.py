@@ -56,7 +56,7 @@ def check_proof(
     named = _named(b)
     if named != digest:
         swapped = _named(a) == digest
-        why = "names no proof in its metadata" if not named else (
+        why = "names no proof in its metadata, as optimize --proof writes it" if not named else (
             f"belongs to another proof, or {file} was changed"
         )  # fmt: skip
         raise ProofError(f"{_name(b)}: {why}" + ("; are A and B swapped?" if swapped else ""))

@@ -17,13 +17,17 @@ from convc.sizes import load_runnable
 from convc.timing import Run, in_own_process, interleave, ratio, run_of
 
 
-def _timed(path: Path, model: Model, settings: Settings, feeds: Feeds) -> Run:
+def _timed(path: Path, model: Model, settings: Settings, feeds: Feeds, made_for: Path) -> Run:
     """A model that has run once; raises RunError, naming the file, where it does not."""
     try:
         session = Session(model, settings)
-        session.run(feeds)
     except RunError as error:
         raise RunError(f"{path}: onnxruntime does not run it: {error}") from error
+    try:
+        session.run(feeds)
+    except RunError as error:
+        inputs = "" if path == made_for else f" on the inputs of {made_for}"
+        raise RunError(f"{path}: onnxruntime does not run it{inputs}: {error}") from error
     return run_of(session, feeds)
 
 
@@ -44,7 +48,8 @@ def run(args: Namespace) -> int:
     names = [str(path) for path in paths]
     with ExitStack() as stack:
         runs = [
-            _timed(path, model, settings, feeds) for path, model in zip(paths, models, strict=True)
+            _timed(path, model, settings, feeds, paths[0])
+            for path, model in zip(paths, models, strict=True)
         ]
         if args.provider.upper().startswith("CPU"):
             runs.append(stack.enter_context(in_own_process(models[0], flushed, feeds)))

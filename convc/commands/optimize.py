@@ -37,6 +37,8 @@ def run(args: Namespace) -> int:
     allowed = parse_allowance(args.max_error, args.metric)
     if args.pareto and allowed is None:
         raise UsageError("--pareto: around which error? give --max-error")
+    if args.metric and allowed is None:
+        raise UsageError(f"--metric {args.metric}: of which error? give --max-error")
     if args.proof and args.dry_run:
         raise UsageError("--proof writes a file, and --dry-run writes none: leave one of them out")
     if args.verify != "off" or args.objective == "latency":
@@ -232,7 +234,8 @@ def _models(paths: list[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [p for p in sorted(path.glob("*.onnx")) if not p.name.endswith(SUFFIX)]
+        files = [p for p in sorted(path.glob("*.onnx")) if not p.is_dir()]
+        inside = [p for p in files if not p.name.endswith(SUFFIX)]
         if not inside:
             raise UsageError(f"{path}: the folder holds no .onnx file (folders in it are left out)")
         found.extend(inside)
@@ -273,6 +276,8 @@ def _targets(models: list[Path], args: Namespace) -> list[Path]:
         return [output]
     elif output.is_file():
         raise UsageError(f"-o {output}: is a file; several models need a folder")
+    elif output.suffix == ".onnx" and not output.is_dir() and not args.output.endswith(os.sep):
+        raise UsageError(f"-o {output}: names a file; several models need a folder")
     else:
         targets = [output / f"{model.stem}.onnx" for model in models]
     repeated = {str(target) for target in targets if targets.count(target) > 1}

@@ -74,7 +74,8 @@ def _document(replayed: Replayed) -> dict[str, Any]:
 
 
 def _figures(comparison: Comparison) -> str:
-    if not comparison.cases or not isfinite(comparison.max_abs):
+    known = comparison.verdict is not Verdict.UNVERIFIED and comparison.cases
+    if not known or not isfinite(comparison.max_abs):
         return ""
     return (
         f", not bit-identical: largest difference {comparison.max_abs:.3g} "

@@ -9,7 +9,7 @@ from math import isfinite
 from convc.analysis import Cost
 from convc.api import Result
 from convc.check import Comparison
-from convc.console import human
+from convc.console import duration, human
 from convc.costs import Summary
 from convc.judge import Verdict
 from convc.report.rows import Group
@@ -85,7 +85,7 @@ def cost_headline(cost: Cost) -> Headline:
     changes = "" if cost.what_if is None else "What if: " + ", ".join(cost.what_if.changes) + "."
     if profile is None:
         return Headline(f"{human(report.macs)} MACs", detail, changes)
-    gain = f"{milliseconds(profile.wall_seconds)} a run"
+    gain = f"{duration(profile.wall_seconds)} a run"
     return Headline(gain, f"{human(report.macs)} MACs, {detail}", changes)
 
 
@@ -115,17 +115,12 @@ def cost_totals(cost: Cost) -> list[Figure]:
         Figure("Ops", human(len(report.ops))),
     ]
     if cost.clock is not None:
-        found.append(Figure("Sum of the least times", milliseconds(cost.clock.bound_seconds)))
+        found.append(Figure("Sum of the least times", duration(cost.clock.bound_seconds)))
         profile = cost.clock.profile
         if profile is not None:
-            found.append(Figure("Measured: a run", milliseconds(profile.wall_seconds)))
-            found.append(Figure("Measured: all kernels", milliseconds(profile.total_seconds)))
+            found.append(Figure("Measured: a run", duration(profile.wall_seconds)))
+            found.append(Figure("Measured: all kernels", duration(profile.total_seconds)))
     return found
-
-
-def milliseconds(seconds: float) -> str:
-    """``1.23 ms``."""
-    return f"{1e3 * seconds:.3g} ms"
 
 
 def _figure(before: Summary, after: Summary, name: str, key: str) -> Figure:
@@ -137,7 +132,7 @@ def _latency(result: Result) -> Figure:
     assert result.measured is not None
     found = result.measured
     return Figure(
-        "Time of a run", milliseconds(found.before), milliseconds(found.after),
+        "Time of a run", duration(found.before), duration(found.after),
         f"{found.ratio.ratio:.2f}× as fast",
     )  # fmt: skip
 
@@ -152,7 +147,7 @@ def _gain(result: Result) -> tuple[str, str]:
     found = result.measured
     if found is not None and found.ratio.ratio != 1:
         interval = f"95 %: {found.ratio.low:.2f} to {found.ratio.high:.2f}"
-        before, after = milliseconds(found.before), milliseconds(found.after)
+        before, after = duration(found.before), duration(found.after)
         return f"{found.ratio.ratio:.2f}× as fast", f"{interval}; {before} → {after}"
     old, new = result.before, result.after
     counts = f"{human(old.macs)} → {human(new.macs)} MACs, {human(old.ops)} → {human(new.ops)} ops"
@@ -160,8 +155,9 @@ def _gain(result: Result) -> tuple[str, str]:
         return "Left as it was", "no gain is clear on the clock"
     if old.macs > new.macs and new.macs:
         return f"{old.macs / new.macs:.2f}× fewer MACs", f"{counts}; not timed"
-    if old.ops > new.ops:
-        return f"{old.ops - new.ops} ops fewer", f"{counts}; not timed"
+    fewer = old.ops - new.ops
+    if fewer > 0:
+        return f"{fewer} op{'s' if fewer > 1 else ''} fewer", f"{counts}; not timed"
     return "No fewer MACs", f"{counts}; not timed"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from convc.analysis import Cost
 from convc.api import Result
 from convc.approximate import Approximation
-from convc.console import human
+from convc.console import duration, human
 from convc.errors import UsageError
 from convc.ir import Op
 from convc.report import figures, measures
@@ -22,7 +22,6 @@ from convc.report.headline import (
     cost_headline,
     cost_totals,
     headline,
-    milliseconds,
     totals,
 )
 from convc.report.history import REFITTED, History
@@ -221,7 +220,8 @@ def _notes(result: Result) -> list[str]:
 def _made(result: Result, cost: Cost) -> list[tuple[str, str]]:
     rows = [("Passes", str(result.pipeline) or "none"), ("Rewritten by", f"convc {__version__}")]
     if result.tuning is not None:
-        asked = f"{result.tuning.timed} comparisons timed"
+        count = result.tuning.timed
+        asked = f"{count} comparison{'s' if count != 1 else ''} timed"
         asked += f", {result.tuning.remembered} remembered, {result.tuning.seconds:.0f} s"
         rows.append(("Asked of the clock", asked))
     if result.comparison is not None and result.comparison.cases:
@@ -264,7 +264,7 @@ def _page(model: str, data: dict[str, Any], head: Headline, **context: Any) -> s
         head=head,
         version=__version__,
         human=human,
-        ms=milliseconds,
+        ms=duration,
         signed=_signed,
         residual=_residual,
         css=sheet,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -70,6 +71,8 @@ def report_paths(
         raise UsageError("--report: the name is empty: is a variable of your shell not set?")
     path = Path(given)
     if not several:
+        if given.endswith(os.sep):
+            raise UsageError(f"--report {given}: names a folder; name a file, such as report.html")
         check_report(path)
         if path.resolve() in {other.resolve() for other in (*models, *taken)}:
             raise UsageError(f"--report {path}: is the model; name another file")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from convc.clock import Clock, Timing, label
-from convc.console import Row, show_rows, table
+from convc.console import Row, duration, show_rows, table
 from convc.profile import Profile
 
 FAR_BELOW = 0.3
@@ -31,7 +31,7 @@ def show_clock(console: Console, clock: Clock, top: int) -> None:
         )
     )
     if clock.profile is None:
-        console.print(f"  at least {ms(clock.bound_seconds)} in all, op after op")
+        console.print(f"  at least {duration(clock.bound_seconds)} in all, op after op")
         _show_bounds(console, clock, top)
         return
     _show_where(console, clock, clock.profile)
@@ -47,7 +47,8 @@ def _show_where(console: Console, clock: Clock, profile: Profile) -> None:
         kinds["layout changes"] = profile.layout_seconds
     spent = sorted(kinds.items(), key=lambda entry: -entry[1])[:MOST_KINDS]
     console.print(
-        f"  a run takes {ms(profile.wall_seconds)}, its kernels {ms(profile.total_seconds)}: "
+        f"  a run takes {duration(profile.wall_seconds)}, "
+        f"its kernels {duration(profile.total_seconds)}: "
         + ", ".join(f"{kind} {part / whole:.0%}" for kind, part in spent if part / whole >= 0.005)
     )
     far = [t for t in clock.timings.values() if _is_far_below(t, whole)]
@@ -93,7 +94,7 @@ def _show_bounds(console: Console, clock: Clock, top: int) -> None:
     rows: list[Row] = [
         (
             f"{op.kind} {label(op)}",
-            "?" if timing.bound is None else ms(timing.bound.seconds),
+            "?" if timing.bound is None else duration(timing.bound.seconds),
             "" if timing.bound is None else timing.bound.side,
             "; ".join(timing.reasons),
         )
@@ -110,9 +111,9 @@ def _show_times(console: Console, clock: Clock, profile: Profile, top: int) -> N
     rows: list[Row] = [
         (
             f"{timing.ops[0].kind} {label(timing.ops[0])}" + _fused(timing),
-            ms(_spent(timing)),
+            duration(_spent(timing)),
             f"{_spent(timing) / whole:.1%}",
-            "?" if timing.bound is None else ms(timing.bound.seconds),
+            "?" if timing.bound is None else duration(timing.bound.seconds),
             "" if timing.efficiency is None else f"{timing.efficiency:.0%}",
             "; ".join(_why(timing)),
         )
@@ -128,7 +129,7 @@ def _show_times(console: Console, clock: Clock, profile: Profile, top: int) -> N
 def _why(timing: Timing) -> Sequence[str]:
     """Reasons where there is something to explain."""
     changed = timing.layout_seconds > 0.2 * _spent(timing)
-    layout = [f"{ms(timing.layout_seconds)} of it layout changes"] if changed else []
+    layout = [f"{duration(timing.layout_seconds)} of it layout changes"] if changed else []
     efficiency = timing.efficiency
     slow = efficiency is not None and efficiency < 2 * FAR_BELOW
     return [*layout, *(timing.reasons if slow else ())]
@@ -138,8 +139,3 @@ def _fused(timing: Timing) -> str:
     kinds = [op.kind for op in timing.ops[1:]]
     shown = "".join(f" +{kind}" for kind in kinds[:2])
     return shown + (f" +{len(kinds) - 2}" if len(kinds) > 2 else "")
-
-
-def ms(seconds: float) -> str:
-    """A time in milliseconds, or microseconds where it is short."""
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.3g} µs"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from convc.api import Result
 from convc.check import Comparison
-from convc.console import hanging, human, shorten_end, table
+from convc.console import duration, hanging, human, shorten_end, table
 from convc.judge import Verdict
 from convc.pipeline import PassReport
 from convc.text import printable
@@ -142,7 +142,7 @@ def _costs(result: Result) -> Table:
     made = table("", "before", "after", "")
     measured = result.measured
     if measured is not None:
-        times = (f"{1e3 * seconds:.3g} ms" for seconds in (measured.before, measured.after))
+        times = map(duration, (measured.before, measured.after))
         made.add_row("latency", *times, _change(measured.ratio.ratio, 1.0))
     before, after = result.before, result.after
     for name, old, new, unit in (
@@ -255,7 +255,8 @@ def _show_verdict(console: Console, comparison: Comparison | None) -> None:
             f": error {comparison.error:.1e} of the output's scale, "
             f"the original's own {comparison.original_error:.1e}"
         )
-    if not isfinite(comparison.error) or not comparison.cases:
+    known = comparison.verdict is not Verdict.UNVERIFIED and comparison.cases
+    if not isfinite(comparison.error) or not known:
         figures = ""
     verdict = comparison.verdict.value, STYLES[comparison.verdict]
     entry(console, "verdict", Text.assemble(verdict, figures))

@@ -124,8 +124,9 @@ def test_the_navigation_has_every_page() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if find_spec("mkdocs") is None or find_spec("material") is None:
-        pytest.skip("mkdocs is not installed (pip install '.[docs]')")
+    missing = [name for name in ("mkdocs", "material", "mkdocstrings") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed (pip install '.[docs]')")
     folder = tmp_path_factory.mktemp("site")
     # Not --quiet: what it does not say it does not count.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)]

@@ -10,6 +10,7 @@ import pytest
 
 from convc.analysis import cost
 from convc.api import optimize
+from convc.model_files import load
 from convc.report.write import Means, write_compared, write_cost
 from convc.runtime import Settings
 from tests.conftest import ROOT
@@ -221,6 +222,20 @@ def test_hostile_names_stay_names(browser: Chrome, tmp_path: Path) -> None:
     assert browser.execute_script("return document.querySelectorAll('img').length") == 0
     assert HOSTILE[0] in browser.find_element("id", "details").text
     assert logged(browser) == []
+
+
+def test_what_nobody_uses_is_told_as_dropped(browser: Chrome, tmp_path: Path) -> None:
+    pytest.importorskip("igraph", reason="the extra report is not installed")
+    graph = load(ROOT / "models" / "conv_norm_relu.onnx")
+    (relu,) = [op for op in graph.ops() if op.kind == "Relu"]
+    graph.add("Neg", (relu.result,), types=(relu.result.type,), names=("unused",))
+    result = optimize(graph, "simplify", objective="macs", verify="off", history=True)
+    path = tmp_path / "dead.html"
+    write_compared(path, "m", result, Means(Settings(), run=False))
+    open_page(browser, path)
+    label = box(browser, 0, "unused").get_attribute("aria-label")
+    assert label.endswith(", dropped: nobody used it")
+    assert box(browser, 0, "relu").get_attribute("aria-label").endswith(", unchanged")
 
 
 def test_the_page_of_one_model(browser: Chrome, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from convc.ir import Array
 from convc.report import figures
 from convc.report.figures.images import Shades, gain_of, pixels, png, shades_of
 from convc.report.measures import Images
 from tests.report.figure_helpers import NASTY, gray, pair, parsed, texts
+
+Image = pytest.importorskip("PIL.Image", reason="the extra report is not installed")
 
 
 def decoded(uri: str) -> Array:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from convc.approximate import parse_allowance
 from convc.report import figures
 from convc.report.measures import Mark, Point, Roofline, Timeline, Tradeoff
 from tests.report.browser import chromium
+
+pytest.importorskip("matplotlib", reason="the extra report is not installed")
 
 SCRIPT = """
 const told = [];

@@ -95,6 +95,12 @@ def test_models_without_images_say_so() -> None:
     assert (found.pairs, found.reason) == ((), "no output is an image")
 
 
+def test_an_empty_batch_has_no_images() -> None:
+    graph = graph_of(model([node("Relu", "x", "y")], inputs={"x": (FLOAT, (0, 3, 32, 32))}))
+    found = measures.image_outputs(graph, graph, measures.image_cases(graph))
+    assert (found.pairs, found.reason) == ((), "no output is an image")
+
+
 def test_a_model_that_cannot_run_is_no_error() -> None:
     graph = graph_of(
         model([node("Mystery", "x", "y", "own")], inputs={"x": (FLOAT, IMAGE)}, domains=["own"])

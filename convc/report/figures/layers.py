@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from convc.report.figures.style import UNKNOWN, duration, note, quantity
+from convc.console import duration
+from convc.report.figures.style import UNKNOWN, note, quantity
 from convc.report.measures.layers import Amount, Layer, Load, tail
 
 Show = Callable[[float], str]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import atan2, ceil, degrees, floor, log10
 from typing import TYPE_CHECKING, TypeAlias
 
-from convc.console import shorten
+from convc.console import duration, shorten
 from convc.report.figures.labels import Box, place_labels, text_width
 from convc.report.figures.legend import show_legend
 from convc.report.figures.style import (
@@ -14,7 +14,6 @@ from convc.report.figures.style import (
     BEFORE,
     INK,
     counted,
-    duration,
     figure,
     note,
     percent,

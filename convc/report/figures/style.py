@@ -78,11 +78,6 @@ def quantity(number: float, unit: str) -> str:
     return f"{number:.3g} {unit}".rstrip()
 
 
-def duration(seconds: float) -> str:
-    """A time in milliseconds, or microseconds where it is short."""
-    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.3g} µs"
-
-
 def percent(share: float) -> str:
     """A share in percent with two digits or so."""
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"

@@ -183,7 +183,7 @@ def _layout_of(array: Array, source: Array) -> str:
 
 def _as_image(array: Array | None, layout: str) -> list[Array]:
     """The first of a batch as (H, W, C); nothing where there is no image."""
-    if array is None or not layout or array.ndim != 4:
+    if array is None or not layout or array.ndim != 4 or not array.size:
         return []
     first = array[0]
     image = np.moveaxis(first, 0, -1) if layout == "nchw" else first

@@ -6,7 +6,7 @@ const fate = (side, op) => {
     return op.ch
       ? `, made of ${count((op.src || []).length, "op")} of the original`
       : ", as it was";
-  if (!op.ch) return ", unchanged";
+  if (!op.ch) return op.to ? ", unchanged" : ", dropped: nobody used it";
   if (op.to) return `, became ${count(op.to.length, "op")}`;
   return op.in ? ", dropped: another op's result stands for its own" : ", dropped";
 };
