@@ -18,11 +18,11 @@ module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
 
 module attributes {onnx.ir_version = 8 : si64, onnx.opsets = [["", 17]]} {
   func.func @main_graph(%x: tensor<1x1x4x4xf32> {onnx.name = "x"}) -> (tensor<1x1x4x4xf32> {onnx.name = "y"}) {
-    %w1 = "onnx.Constant"() {value = dense<[[[[0.5]]]]> : tensor<1x1x1x1xf32>} : () -> tensor<1x1x1x1xf32>
-    %b1 = "onnx.Constant"() {value = dense<[-1.0]> : tensor<1xf32>} : () -> tensor<1xf32>
+    %w1 = "onnx.Constant"() {value = dense<[[[[2.0]]]]> : tensor<1x1x1x1xf32>} : () -> tensor<1x1x1x1xf32>
+    %b1 = "onnx.Constant"() {value = dense<[-4.0]> : tensor<1xf32>} : () -> tensor<1xf32>
     %0 = "onnx.Conv"(%x, %w1, %b1) : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>, tensor<1xf32>) -> tensor<1x1x4x4xf32>
     %1 = "onnx.Relu"(%0) : (tensor<1x1x4x4xf32>) -> tensor<1x1x4x4xf32>
-    %w2 = "onnx.Constant"() {value = dense<[[[[33.0]]]]> : tensor<1x1x1x1xf32>} : () -> tensor<1x1x1x1xf32>
+    %w2 = "onnx.Constant"() {value = dense<[[[[8.25]]]]> : tensor<1x1x1x1xf32>} : () -> tensor<1x1x1x1xf32>
     %y = "onnx.Conv"(%1, %w2) : (tensor<1x1x4x4xf32>, tensor<1x1x1x1xf32>) -> tensor<1x1x4x4xf32>
     func.return %y : tensor<1x1x4x4xf32>
   }
