@@ -34,6 +34,9 @@ CASES: dict[str, tuple[NodeProto, list[Any], int]] = {
     "a window in the padding": (
         pool("MaxPool", kernel_shape=[2, 2], strides=[3, 3], pads=[0, 0, 1, 1]), [], 17
     ),
+    "one tap, three apart, without pads": (
+        pool("MaxPool", kernel_shape=[1, 1], strides=[3, 3], auto_pad="VALID"), [], 17
+    ),
     "one tap, three apart": (pool("AveragePool", kernel_shape=[1, 1], strides=[3, 3]), [], 17),
     "no such window": (pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2]), [], 17),
     "sizes of a transposed conv": (

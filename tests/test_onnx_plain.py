@@ -91,6 +91,9 @@ def pooled(draw: st.DrawFn) -> tuple[ModelProto, tuple[int, ...]]:
         "pads": [draw(st.integers(0, k - 1)) for k in kernel * 2],
         "ceil_mode": 1,
     }
+    if draw(st.integers(0, 3)) == 0:
+        del more["pads"]
+        more["auto_pad"] = "VALID"
     if kind == "AveragePool":
         more["count_include_pad"] = draw(st.integers(0, 1))
     elif draw(st.booleans()):

@@ -132,10 +132,11 @@ def _pooled(given: Attributes, data: list[Dim], told: list[Dim]) -> list[Dim] | 
     """The told shape less the windows that start behind the data."""
     ndim = len(data) - 2
     automatic = given["auto_pad"].s if "auto_pad" in given else b"NOTSET"
-    if ndim < 1 or len(told) != len(data) or automatic not in (b"", b"NOTSET"):
+    if ndim < 1 or len(told) != len(data) or automatic not in (b"", b"NOTSET", b"VALID"):
         return None
     strides = list(given["strides"].ints) if "strides" in given else [1] * ndim
-    pads = list(given["pads"].ints) if "pads" in given else [0] * (2 * ndim)
+    padded = "pads" in given and automatic != b"VALID"
+    pads = list(given["pads"].ints) if padded else [0] * (2 * ndim)
     if len(strides) != ndim or len(pads) != 2 * ndim:
         return None
     right = told[:2]

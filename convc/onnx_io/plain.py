@@ -58,7 +58,10 @@ def _floored(op: Op) -> Attributes | None:
     if geometry is None or data is None or data.shape is None:
         return None
     sizes = tuple(dim for dim in data.shape[2:] if isinstance(dim, int))
-    if len(sizes) != geometry.ndim or op.attributes.get("auto_pad", "NOTSET") != "NOTSET":
+    if len(sizes) != geometry.ndim or op.attributes.get("auto_pad", "NOTSET") not in (
+        "NOTSET",
+        "VALID",
+    ):
         return None
     counts = pooled_size(geometry, sizes, ceil_mode=True)
     reach = [
@@ -76,5 +79,5 @@ def _floored(op: Op) -> Attributes | None:
     further = any(map(gt, ends, geometry.pads_end))
     if further and (op.attributes.get("count_include_pad") or any(map(ge, ends, geometry.kernel))):
         return None
-    kept = {k: v for k, v in op.attributes.items() if k != "ceil_mode"}
+    kept = {k: v for k, v in op.attributes.items() if k not in ("auto_pad", "ceil_mode")}
     return {**kept, "pads": (*geometry.pads_begin, *ends)}
