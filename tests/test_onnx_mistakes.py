@@ -95,6 +95,14 @@ def test_inference_does_get_them_wrong() -> None:
     assert wrong >= 5
 
 
+def test_half_the_size_of_same_padding() -> None:
+    half = {"kernel_shape": [1], "strides": [2], "auto_pad": "SAME_LOWER", "count_include_pad": 1}
+    made = model([pool("AveragePool", **half)], [info("x", (2, 4, 2))], [info("y", None)], opset=14)
+    data = made.SerializeToString()
+    (y,) = run(data, {"x": np.ones((2, 4, 2), np.float32)})
+    assert from_bytes(data).outputs[0].shape == y.shape == (2, 4, 1)
+
+
 @pytest.mark.parametrize("count", [3, MOST_ROUNDS + 4])
 def test_one_mistake_behind_the_other(count: int) -> None:
     """Behind too many of them sizes are not known rather than wrong."""

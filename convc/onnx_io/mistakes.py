@@ -27,10 +27,15 @@ from onnx import (
     numpy_helper,
 )
 
+from convc.kernels.support import KernelError
+from convc.kernels.windows import resolve_pool
 from convc.onnx_io.windows import POOLS
 
 HIDDEN = "convc.hidden"
 """A domain of which inference knows nothing."""
+
+LARGE = 2**20
+"""Stands for a size that is not known, while others are looked at."""
 
 MOST_ROUNDS = 16
 """Times that inference is run again; mistakes behind so many others are hidden without a type."""
@@ -112,7 +117,8 @@ def right_type(node: NodeProto, types: Types, tensors: Tensors) -> TypeProto | N
         list(types[name].tensor_type.shape.dim) if name in types else [] for name in node.input
     ]
     given = {attribute.name: attribute for attribute in node.attribute}
-    if node.op_type in POOLS and "ceil_mode" in given and given["ceil_mode"].i:
+    ceiled = "kernel_shape" in given and "ceil_mode" in given and given["ceil_mode"].i
+    if node.op_type in POOLS and ceiled:
         right = _pooled(given, shapes[0], list(told.tensor_type.shape.dim))
     elif node.op_type == "ConvTranspose" and "output_shape" in given:
         right = _transposed(given, *shapes[:2])
@@ -129,22 +135,29 @@ def right_type(node: NodeProto, types: Types, tensors: Tensors) -> TypeProto | N
 
 
 def _pooled(given: Attributes, data: list[Dim], told: list[Dim]) -> list[Dim] | None:
-    """The told shape less the windows that start behind the data."""
+    """The told shape, with the windows that there are on the axes whose size is known."""
     ndim = len(data) - 2
-    automatic = given["auto_pad"].s if "auto_pad" in given else b"NOTSET"
-    if ndim < 1 or len(told) != len(data) or automatic not in (b"", b"NOTSET", b"VALID"):
+    if ndim < 1 or len(told) != len(data) or len(given["kernel_shape"].ints) != ndim:
         return None
-    strides = list(given["strides"].ints) if "strides" in given else [1] * ndim
-    padded = "pads" in given and automatic != b"VALID"
-    pads = list(given["pads"].ints) if padded else [0] * (2 * ndim)
-    if len(strides) != ndim or len(pads) != 2 * ndim:
+    lists = ("strides", "pads", "dilations")
+    said: dict[str, object] = {name: list(given[name].ints) for name in lists if name in given}
+    if "auto_pad" in given:
+        said["auto_pad"] = given["auto_pad"].s.decode() or "NOTSET"
+    sizes = [dim.dim_value if dim.HasField("dim_value") else LARGE for dim in data[2:]]
+    try:
+        window = resolve_pool({**said, "ceil_mode": 1}, sizes, given["kernel_shape"].ints)
+    except (KernelError, ValueError):
         return None
-    right = told[:2]
-    for size, count, stride, pad in zip(data[2:], told[2:], strides, pads, strict=False):
-        known = size.HasField("dim_value") and count.HasField("dim_value")
-        behind = known and (count.dim_value - 1) * stride >= size.dim_value + pad
-        right.append(Dim(dim_value=count.dim_value - 1) if behind else count)
-    return right
+    counts = zip(data[2:], told[2:], window.output, strict=True)
+    return [
+        *told[:2],
+        *(
+            Dim(dim_value=count)
+            if size.HasField("dim_value") and dim.HasField("dim_value")
+            else dim
+            for size, dim, count in counts
+        ),
+    ]
 
 
 def _transposed(given: Attributes, data: list[Dim], kernel: list[Dim]) -> list[Dim] | None:

@@ -67,7 +67,9 @@ class MergeBranches(Pass):
     6. For the other rules the geometry is equal (kernel, stride, dilation, pads), without groups
        but for the parts of a value; inputs of several convs have one known shape but for their
        channels; parts cover all channels in their order, with equal counts.
-    7. The new weights fit their dtype and hold at most 2²⁸ elements.
+    7. The new weights fit their dtype and hold at most 2²⁸ elements. Those of siblings, which are
+       outputs of their own, are within a factor of 10⁶ of each other: ``flush-subnormals`` measures
+       a filter by its neighbours.
 
     It ends: every rewrite leaves fewer convs, or as many convs and fewer additions.
 

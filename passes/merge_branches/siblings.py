@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from convc.algebra.branches import concat_outputs
 from convc.build import Builder
 from convc.graph import Graph
@@ -14,6 +16,9 @@ from convc.rewrite import NoMatch, Replacement, Rewrite
 from passes._chains import operand, require_small
 from passes.merge_branches.paths import KINDS, Link, Path, emit, label, read_link, read_path
 from passes.merge_branches.sums import Plan, root_of
+
+APART = 1e6
+"""How many times larger the weights of one sibling may be than another's."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,10 @@ def merge_siblings(graph: Graph, op: Op, others: Others) -> Rewrite:
     if len(links) < 2:
         raise NoMatch
     require_small(sum(sibling.kernel.size for sibling in links))
+    largest = [float(np.abs(sibling.kernel).max(initial=0.0)) for sibling in links]
+    if max(largest) > APART * min((size for size in largest if size), default=0.0):
+        # In one layer the small ones would count for dead beside the others.
+        raise NoMatch("the weights of the sibling convs are of other magnitudes")
     build = Replacement(graph)
     merged = concat_outputs([sibling.branch for sibling in links])
     whole = emit(build, build.take(link.data), merged, links[0].op)

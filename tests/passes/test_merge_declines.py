@@ -305,6 +305,19 @@ def test_other_domains_are_not_looked_at() -> None:
     assert MergeBranches().run(finished(build, total)).applied == 0
 
 
+def test_siblings_of_other_magnitudes_are_not_joined() -> None:
+    """A sibling of 1e-24 is no dead filter of the other."""
+    build, x = start()
+    values = [same(build, x), same(build, x)]
+    weights = values[1].op.operands[1]
+    assert weights is not None
+    build.graph.set_operand(values[1].op, 1, build.constant(weights.array * np.float32(1e-24)))
+    graph = finished(build, *values)
+    assert MergeBranches().run(graph).declined == {
+        "the weights of the sibling convs are of other magnitudes": 1
+    }
+
+
 def test_weights_of_two_types_are_not_joined() -> None:
     build, x = start()
     values = [same(build, x), same(build, x)]
