@@ -16,7 +16,7 @@ from tests.fuzz.oracle import FALSE_ALARM, Finding
 from tests.fuzz.plans import Plan
 from tests.fuzz.trial import SECONDS, Outcome, judge, try_network
 
-PATIENCE = 30 * SECONDS
+PATIENCE = 8 * SECONDS
 """Seconds without a word after which a child is given up: a loaded machine is no hang."""
 
 BATCH = 400
