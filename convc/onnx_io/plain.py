@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from operator import ge, gt
 
 from convc.algebra.pooling import pooled_size
-from convc.conv import pool_geometry, transpose_attributes, transpose_geometry
+from convc.conv import pool_geometry, transpose_geometry
 from convc.ir import Attribute, Op
 from convc.onnx_io.windows import POOLS
 
@@ -49,7 +49,7 @@ def _padded(op: Op) -> Attributes | None:
         "pads": (*geometry.pads_begin, *(max(pad, 0) for pad in end)),
         "output_padding": tuple(beyond),
     }
-    return {**kept, **said, "kernel_shape": transpose_attributes(geometry)["kernel_shape"]}
+    return {**kept, **said, "kernel_shape": geometry.kernel}
 
 
 def _floored(op: Op) -> Attributes | None:
@@ -72,10 +72,8 @@ def _floored(op: Op) -> Attributes | None:
     ]  # how far the last window reaches into the padding at the end
     if all(map(ge, reach, geometry.pads_end)):
         return None  # no window is left out: inference is right
-    ends = tuple(
-        min(max(pad, reached), reached + stride - 1)
-        for pad, reached, stride in zip(geometry.pads_end, reach, geometry.strides, strict=True)
-    )
+    # Pads are smaller than the kernel, so less than a stride of them lies behind the last window.
+    ends = tuple(map(max, geometry.pads_end, reach))
     further = any(map(gt, ends, geometry.pads_end))
     if further and (op.attributes.get("count_include_pad") or any(map(ge, ends, geometry.kernel))):
         return None
