@@ -72,6 +72,8 @@ def _off(old: Array, new: Any, trial: Trial, i: int, factor: float, *, stored: b
     b = new.astype(np.float64)
     # Beyond the range of the dtype only the original knows whether it is infinity.
     known = np.isfinite(old) & np.isfinite(a)
+    if trial.spread is not None:
+        known &= np.isfinite(trial.spread[i])
     if not np.isfinite(b[known]).all():
         return "is NaN or infinite where the original is not"
     if not known.any():

@@ -54,25 +54,52 @@ def spreads(
     Channels are the indices of axis 1. Raises EvaluationError where the graph cannot be evaluated.
     """
     rng = np.random.default_rng(seed)
-    moved = [evaluate(_moved(graph, feeds, rng), feeds) for _ in range(SAMPLES)]
+    arrays = evaluate(graph, feeds, _between(graph))
+    if _overflows(graph, arrays):
+        return [np.full(np.shape(output), np.inf) for output in exact]
+    moved = [evaluate(_moved(graph, arrays, rng), feeds) for _ in range(SAMPLES)]
     return [_spread(exact[i], [m[i] for m in moved]) for i in range(len(exact))]
 
 
-def _moved(graph: Graph, feeds: Mapping[str, Array], rng: np.random.Generator) -> Graph:
-    """A copy with all real weights and values moved by a unit of roundoff."""
-    copy = graph.clone()
-    between = [
+def _between(graph: Graph) -> list[Value]:
+    """The real values on the way from the inputs to the outputs, in the order of the graph."""
+    return [
         value
-        for op in copy.ops()
+        for op in graph.ops()
         if op.kind == INPUT or not (op.is_boundary or op.array is not None)
         for value in op.results
-        if is_real(value.dtype) and copy.uses(value) and not _is_fixed(copy, value)
+        if is_real(value.dtype) and graph.uses(value) and not _is_fixed(graph, value)
     ]
-    arrays = evaluate(copy, feeds, between)
-    for value, array in zip(between, arrays, strict=True):
+
+
+def _overflows(graph: Graph, arrays: Sequence[Any]) -> bool:
+    """Whether a value on the way is beyond the range of its dtype.
+
+    It is infinite in a runtime that stores it, and a number in one that goes on in a wider dtype:
+    onnxruntime does either in float16, depending on the op that reads it.
+    """
+    for value, array in zip(_between(graph), arrays, strict=True):
+        if value.dtype is None or not isinstance(array, np.ndarray) or array.dtype != np.float64:
+            continue
+        finite = array[np.isfinite(array)]
+        if np.abs(finite).max(initial=0.0) > float(np.finfo(value.dtype).max):
+            return True
+    return False
+
+
+def _moved(graph: Graph, arrays: Sequence[Any], rng: np.random.Generator) -> Graph:
+    """A copy with all real weights and values moved by a unit of roundoff.
+
+    Args:
+        graph: the network.
+        arrays: what its `_between` are.
+        rng: where the signs come from.
+    """
+    copy = graph.clone()
+    for value, array in zip(_between(copy), arrays, strict=True):
         if isinstance(array, np.ndarray) and array.dtype == np.float64:
             size = np.abs(array) + (value.op.kind in BOUNDED)
-            if _holds_bounded(value.op) and size.size:
+            if _has_bodies(value.op) and size.size:
                 size = size + size.max()
             size *= INTERPOLATED if value.op.kind in ("Resize", "Upsample") else 1.0
             _shift(copy, value, roundoff(value.dtype) * size * _signs(rng, array.shape))
@@ -83,10 +110,9 @@ def _moved(graph: Graph, feeds: Mapping[str, Array], rng: np.random.Generator) -
     return copy
 
 
-def _holds_bounded(op: Op) -> bool:
-    """Whether a body of the op computes something to a unit of 1, and scales it as it likes."""
-    bodies = [a.payload for a in op.attributes.values() if isinstance(a, Opaque)]
-    return any(kind.encode() in body for body in bodies for kind in BOUNDED)
+def _has_bodies(op: Op) -> bool:
+    """Whether the op computes in subgraphs, whose own values are not moved: they may cancel."""
+    return any(isinstance(attribute, Opaque) for attribute in op.attributes.values())
 
 
 def _is_fixed(graph: Graph, value: Value) -> bool:

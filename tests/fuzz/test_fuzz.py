@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from convc.graph import Graph
 from convc.ir import Array
+from convc.onnx_io import from_bytes
+from convc.reference import evaluate
 from convc.runtime import newest_opset
 from tests.fuzz.certify import Certifier
 from tests.fuzz.generate import network
 from tests.fuzz.oracle import NotRun, Original, judge_result, prepare
 from tests.fuzz.plans import Plan
+from tests.fuzz.rounding import spreads
 from tests.fuzz.runner import Child, fuzz
 from tests.fuzz.save import replay
 from tests.fuzz.shrink import Failure, as_network, shrink
@@ -222,3 +225,16 @@ def test_import_is_under_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.fuzz.oracle.from_bytes", refuse)
     (found,) = judge(as_network(small_net()), PLAN, 0).findings
     assert found[1].kind == "import"
+
+
+def test_a_value_beyond_its_dtype_is_judged_by_nobody() -> None:
+    """4 · 30000 is infinite in float16 where it is stored, and a number where it is not."""
+    weights = [weight("w", np.float16([4.0])), weight("z", np.float16([0.0]))]
+    nodes = [helper.make_node("Mul", ["x", "w"], ["y"]), helper.make_node("Mul", ["y", "z"], ["o"])]
+    half = TensorProto.FLOAT16
+    made = model(nodes, [info("x", [1, 2], half)], [info("o", [1, 2], half)], weights)
+    graph = from_bytes(made.SerializeToString())
+    for largest, allowed in ((30000.0, np.inf), (3000.0, 0.0)):
+        given = {"x": np.array([[1.0, largest]], np.float16)}
+        (spread,) = spreads(graph, given, evaluate(graph, given), seed=0)
+        assert (spread == allowed).all()
