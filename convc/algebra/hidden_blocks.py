@@ -89,11 +89,31 @@ def components(w: AnyArray, group: int = 1) -> list[Component]:
     filters, width = w.shape[0] // group, w.shape[1]
     found: list[Component] = []
     for g, part in enumerate(w.reshape(group, filters, width, -1)):
-        for rows, columns in _flooded(np.any(part, axis=2)):
+        for rows, columns in flooded(np.any(part, axis=2)):
             found.append(
                 ((g * filters + rows).tolist(), (g * width + columns).tolist()),
             )
     return found
+
+
+def flooded(mask: NDArray[np.bool_]) -> Iterator[tuple[Index, Index]]:
+    """Rows and columns of each component of a bipartite graph, of at least one edge.
+
+    Args:
+        mask: (m, n), True where a row and a column are joined.
+    """
+    left = mask.any(axis=1)
+    while left.any():
+        rows = np.zeros(mask.shape[0], bool)
+        columns = np.zeros(mask.shape[1], bool)
+        fresh = np.array([int(left.argmax())])
+        while fresh.size:
+            rows[fresh] = True
+            reached = mask[fresh].any(axis=0) & ~columns
+            columns |= reached
+            fresh = np.flatnonzero(mask[:, reached].any(axis=1) & ~rows)
+        left &= ~rows
+        yield np.flatnonzero(rows), np.flatnonzero(columns)
 
 
 def hidden_blocks(w: AnyArray, group: int = 1, width: int = 1) -> HiddenBlocks | None:
@@ -125,22 +145,6 @@ def _is_connected(w: AnyArray, group: int) -> bool:
     """Whether one look at the first filters and columns shows that all is connected."""
     parts = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
     return bool(parts[:, 0].any(axis=2).all() and parts[:, :, 0].any(axis=2).all())
-
-
-def _flooded(mask: NDArray[np.bool_]) -> Iterator[tuple[Index, Index]]:
-    """Rows and columns of each component of a bipartite graph (rows, columns)."""
-    left = mask.any(axis=1)
-    while left.any():
-        rows = np.zeros(mask.shape[0], bool)
-        columns = np.zeros(mask.shape[1], bool)
-        fresh = np.array([int(left.argmax())])
-        while fresh.size:
-            rows[fresh] = True
-            reached = mask[fresh].any(axis=0) & ~columns
-            columns |= reached
-            fresh = np.flatnonzero(mask[:, reached].any(axis=1) & ~rows)
-        left &= ~rows
-        yield np.flatnonzero(rows), np.flatnonzero(columns)
 
 
 def _equal(

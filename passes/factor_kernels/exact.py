@@ -22,6 +22,7 @@ from convc.algebra.factor import (
     tucker_factors,
 )
 from convc.algebra.factor.unfolding import two_kernels
+from convc.algebra.hidden_blocks import components
 from convc.graph import Graph
 from convc.ir import Array, Op
 from convc.rewrite import Exactness, NoMatch, Rewrite
@@ -213,7 +214,7 @@ def _without_noise(chain: Chain) -> Chain:
 
     def cleaned(kernel: Array) -> Array:
         size = np.abs(kernel)
-        largest = size.max(axis=tuple(range(1, kernel.ndim)), keepdims=True)
+        largest = size.max(axis=_behind(kernel, 1), keepdims=True)
         return np.where(size < NOISE * largest, 0.0, kernel)
 
     return replace(chain, kernels=tuple(cleaned(kernel) for kernel in chain.kernels))
@@ -235,6 +236,26 @@ def require_precise(layer: Layer, chain: Chain) -> None:
     allowed = APART * LOST * layer.roundoff * norms + own * np.linalg.norm(layer.kernel)
     if (missed > allowed).any():
         raise NoMatch("the weights of some input channels would be lost beside larger ones")
+    if _mixes(layer.kernel, kernel, layer.group):
+        raise NoMatch("channels that the layer keeps apart would mix")
+
+
+def _mixes(old: Array, new: Array, group: int) -> bool:
+    """Whether ``new`` (K, C/g, *k) connects channels that ``old`` has in different components.
+
+    However small the weight: values of the one may be any number of times those of the other.
+    """
+    made = np.asarray(new.any(axis=_behind(new, 2)) & ~old.any(axis=_behind(old, 2)))
+    if not made.any():
+        return False
+    for rows, columns in components(old, group):
+        made[np.ix_(rows, np.asarray(columns) % old.shape[1])] = False
+    return bool(made.any())
+
+
+def _behind(array: Array, axis: int) -> tuple[int, ...]:
+    """All axes from this one on."""
+    return tuple(range(axis, array.ndim))
 
 
 def _by_input(kernel: Array, group: int) -> Array:

@@ -14,6 +14,7 @@ from convc.graph import Graph
 from convc.ir import Array, TensorType, Value
 from convc.pipeline import Context, Pipeline
 from convc.proof import prove
+from convc.reference import evaluate
 from convc.rewrite import NoMatch
 from passes.factor_kernels import KINDS, FactorKernels
 from passes.factor_kernels.chain import Chain
@@ -236,3 +237,41 @@ def test_small_weights_may_read_large_values() -> None:
     assert stats.declined == {
         "the weights of some input channels would be lost beside larger ones": 1
     }
+
+
+def two_blocks() -> Array:
+    """Two equal blocks of few terms: singular values come in pairs, whose vectors may mix."""
+    block = np.einsum("kr,xr,yr,cr->kcxy", *(mixed(n, 2) for n in (12, 3, 3, 6)))
+    return np.kron(np.eye(2)[:, :, np.newaxis, np.newaxis], block)
+
+
+@pytest.mark.parametrize("kind", ["low-rank-out", "low-rank-in", "tucker", "separable"])
+def test_channels_kept_apart_stay_apart(kind: str) -> None:
+    """1e-8 of one block in the other is no rounding where its values are a billion times larger."""
+    for _ in range(20):
+        graph = conv(two_blocks())
+        assert FactorKernels(kinds=(kind,)).run(graph).applied == 1
+        x = mixed(1, 12, 20, 20)
+        (y,) = evaluate(graph, {"x": x})
+        x[:, 6:] *= 1e9
+        np.testing.assert_array_equal(evaluate(graph, {"x": x})[0][:, :12], y[:, :12])
+
+
+def test_factors_that_would_mix_channels_kept_apart() -> None:
+    stats = FactorKernels(kinds=("cp",)).run(conv(two_blocks()))
+    assert stats.applied == 0
+    assert stats.declined == {"channels that the layer keeps apart would mix": 1}
+
+
+@pytest.mark.parametrize("kind", ["low-rank-out", "low-rank-in", "tucker", "separable", "cp"])
+def test_a_dead_filter_stays_dead(kind: str) -> None:
+    factors = mixed(24, 3), mixed(3, 3), mixed(3, 3), mixed(16, 3)
+    weights = np.einsum("kr,xr,yr,cr->kcxy", *factors)
+    weights[5], weights[:, 7] = 0.0, 0.0
+    graph = conv(weights)
+    assert FactorKernels(kinds=(kind,)).run(graph).applied == 1
+    x = mixed(1, 16, 20, 20)
+    (y,) = evaluate(graph, {"x": x})
+    assert not y[:, 5].any()
+    x[:, 7] += 1e9
+    np.testing.assert_array_equal(evaluate(graph, {"x": x})[0], y)

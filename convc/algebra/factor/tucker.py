@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from convc.algebra.arrays import AnyArray, Array
+from convc.algebra.factor.apart import singular_vectors
 from convc.algebra.factor.factored import FLOAT32, Factored, measured, scaled, signs
 from convc.algebra.factor.low_rank import input_rank, output_rank
 from convc.algebra.factor.unfolding import require_rank
@@ -91,8 +92,10 @@ def _leading(tensor: Array, axis: int, rank: int) -> Array:
     """(group, n, R): the leading left singular vectors of the unfolding along ``axis``."""
     turned = np.moveaxis(tensor, axis, 1)
     flat = turned.reshape(*turned.shape[:2], -1)
-    # Fewer columns than the rank: the full basis has the missing vectors.
-    u = np.linalg.svd(flat, full_matrices=flat.shape[2] < rank)[0][:, :, :rank]
+    u = singular_vectors(flat)[0][:, :, :rank]
+    if u.shape[2] < rank or not u.any(axis=1).all():
+        # Fewer than the rank: the full basis has the missing vectors.
+        u = np.linalg.svd(flat, full_matrices=True)[0][:, :, :rank]
     return u * signs(u)[:, np.newaxis]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convc.algebra.arrays import AnyArray, Array, Sizes
+from convc.algebra.factor.apart import singular_vectors
 from convc.algebra.factor.factored import (
     FLOAT32,
     Factored,
@@ -144,7 +145,7 @@ def split(matrices: Array, rank: int) -> tuple[Array, Array]:
     The columns of the first are of the same norms as the rows of the second, the largest entry of
     each column is positive.
     """
-    u, s, v = np.linalg.svd(matrices, full_matrices=False)
+    u, s, v = singular_vectors(matrices)
     u, v = u[..., :rank], v[..., :rank, :]
     roots = np.sqrt(s[..., :rank]) * signs(u)
     return u * roots[..., np.newaxis, :], v * roots[..., :, np.newaxis]
