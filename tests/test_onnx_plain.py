@@ -12,14 +12,16 @@ from onnx import ModelProto, helper, shape_inference
 from convc.graph import Graph
 from convc.ir import Op
 from convc.onnx_io import from_bytes, to_bytes
+from convc.reference import evaluate
 from tests.onnx_helpers import info, model, run, weight
 
 NODE = helper.make_node
+WINDOWS = ("MaxPool", "AveragePool", "ConvTranspose", "Resize")
 
 
 def imported(made: ModelProto) -> tuple[Graph, Op]:
     graph = from_bytes(made.SerializeToString())
-    (op,) = (op for op in graph.ops() if op.kind in ("MaxPool", "AveragePool", "ConvTranspose"))
+    (op,) = (op for op in graph.ops() if op.kind in WINDOWS)
     return graph, op
 
 
@@ -129,6 +131,61 @@ def test_a_window_that_is_left_out_becomes_padding() -> None:
     PLAIN.clear()
     _pooled()
     assert min(PLAIN["MaxPool"], PLAIN["AveragePool"]) >= 20
+
+
+@st.composite
+def resized(draw: st.DrawFn) -> tuple[ModelProto, tuple[int, ...]]:
+    rank = draw(st.integers(1, 2))
+    sizes = st.one_of(st.integers(1, 40), st.integers(1, 4).map(lambda tens: 10 * tens))
+    shape = (1, 2, *(draw(sizes) for _ in range(rank)))
+    scales = [1.0, 1.0, *(draw(st.integers(1, 40)) / 10 for _ in range(rank))]
+    more: dict[str, Any] = {
+        "mode": draw(st.sampled_from(["nearest", "linear"])),
+        "coordinate_transformation_mode": draw(
+            st.sampled_from(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+        ),
+    }
+    opset = draw(st.integers(11, 19))
+    w = [weight("s", np.float32(scales)), weight("roi", np.empty(0, np.float32))]
+    node = NODE("Resize", ["x", "roi", "s"], ["y"], **more)
+    return model([node], [info("x", shape)], [info("y", None)], w, opset=opset), shape
+
+
+@settings(max_examples=600)
+@given(resized())
+def _resized(case: tuple[ModelProto, tuple[int, ...]]) -> None:
+    made, shape = case
+    x = np.random.default_rng(4).standard_normal(shape, np.float32)
+    before = runs(made, x)
+    if before is None:
+        return
+    wrong = inferred(made.SerializeToString()) != before.shape
+    graph, op = imported(made)
+    by_sizes = len(op.operands) == 4
+    assert wrong or not by_sizes
+    data = to_bytes(graph)
+    np.testing.assert_array_equal(before, run(data, {"x": x})[0])
+    (exact,) = evaluate(graph, {"x": x})
+    assert exact.shape == before.shape
+    if by_sizes:
+        PLAIN["Resize"] = PLAIN.get("Resize", 0) + 1
+        assert inferred(data) == before.shape
+
+
+def test_scales_become_sizes_where_they_are_multiplied_otherwise() -> None:
+    PLAIN.clear()
+    _resized()
+    assert PLAIN["Resize"] >= 20
+
+
+def test_scales_that_no_sizes_give_stay() -> None:
+    """21 · 0.7 is 14 point 7; the other axis gives 13 in one precision and 12 in the other."""
+    w = [weight("s", np.float32([1, 1, 1.3, 0.7]))]
+    node = NODE("Resize", ["x", "", "s"], ["y"], mode="nearest")
+    made = model([node], [info("x", (1, 2, 10, 21))], [info("y", None)], w)
+    graph, op = imported(made)
+    assert len(op.operands) == 3
+    assert graph.outputs[0].shape == (1, 2, 13, 14)
 
 
 def test_open_sizes_keep_what_depends_on_them() -> None:

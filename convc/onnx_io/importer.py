@@ -29,7 +29,7 @@ from convc.onnx_io.bodies import bodies, captured, tensors
 from convc.onnx_io.foreign import guess
 from convc.onnx_io.guards import check_model
 from convc.onnx_io.nodes import domain_of, inside, label
-from convc.onnx_io.plain import plain_attributes
+from convc.onnx_io.plain import plain_attributes, plain_operands
 from convc.onnx_io.shapes import SMALL_WEIGHT, decode_type, infer
 from convc.onnx_io.tensors import Files, from_array, to_array, to_dense
 
@@ -374,7 +374,7 @@ def _add_node(
     told = Op(node.op_type, operands, decode_attributes(node, files), domain=domain_of(node.domain))
     op = graph.add(
         node.op_type,
-        operands,
+        plain_operands(graph, told, types.get(node.output[0]) if node.output else None),
         plain_attributes(told),
         types=[types.get(name) for name in node.output],
         names=list(node.output),
