@@ -281,7 +281,7 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "a Loop that doubles": doubling_loop,
     "a Loop that never ends": endless_loop,
     "Loops in Loops": loops_in_loops,
-    "a chain of 20000": long_chain,
+    "a chain of 5000": long_chain,
     "names of a megabyte": long_names,
     "names of escapes": hostile_names,
     "a kind of escapes": hostile_kind,

@@ -133,7 +133,7 @@ def function_with_extra_outputs() -> ModelProto:
     return made
 
 
-def long_chain(length: int = 20_000) -> ModelProto:
+def long_chain(length: int = 5_000) -> ModelProto:
     nodes = [node("Relu", f"v{i}", f"v{i + 1}") for i in range(length)]
     nodes[0].input[0] = "x"
     nodes[-1].output[0] = "y"
