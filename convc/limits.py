@@ -80,8 +80,25 @@ def _needs(graph: Graph) -> tuple[int, int]:
 
         graph = graph.clone()
         resolve_shapes(graph)
-    peak = max(peak_activation_bytes(graph), _largest(graph))
+    peak = max(peak_activation_bytes(graph), _largest(graph), _columns(graph))
     return peak, sum(macs(graph, op) or 0 for op in graph.ops())
+
+
+def _columns(graph: Graph) -> int:
+    """Bytes of the widest matrix that a ConvTranspose makes of one image.
+
+    It has a row for each weight of a filter and a column for each sample, and is no value of the
+    graph: where weights are computed it may be larger than all of these by any factor.
+    """
+    sizes = [0]
+    for op in graph.ops():
+        if op.kind != "ConvTranspose" or op.domain or None in op.operands[:2]:
+            continue
+        data, weight = (graph.concrete_shape(v) if v else None for v in op.operands[:2])
+        dtype = op.result.dtype
+        if data is not None and weight is not None and dtype is not None:
+            sizes.append(prod(data[2:]) * prod(weight[1:]) * dtype.itemsize)
+    return max(sizes)
 
 
 def _largest(graph: Graph) -> int:

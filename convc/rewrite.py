@@ -22,6 +22,8 @@ from convc.ir import Array, Op, Value
 from convc.memory import give_back
 from convc.opset import macs
 
+INT64 = 2**63 - 1
+
 
 class NoMatch(Exception):  # noqa: N818  # not an error: the rule's way to decline
     """A rule declines. The reason is counted and shown; an empty one is not worth showing."""
@@ -145,6 +147,12 @@ class Replacement(Builder):
             else:
                 self._taken[value] = self.graph.add_constant(array, value.name, value.dtype)
         return self._taken[value]
+
+    def ints(self, values: Sequence[int], name: str = "") -> Value:
+        """As of `Builder`; raises NoMatch where a file's sizes are so large that one overflows."""
+        if any(abs(value) > INT64 for value in values):
+            raise NoMatch("a size is beyond 64 bits")
+        return super().ints(values, name)
 
     def weight(self, array: Array, like: Value) -> Value:
         """A new float64 weight that will be stored in the dtype of ``like``, under its name."""

@@ -190,7 +190,7 @@ def _dims(value: Value) -> tuple[Dim, ...] | None:
     if value.shape is not None:
         return value.shape
     weight = value.op.operand(1) if value.op.kind in ("Conv", "ConvTranspose") else None
-    if weight is None or weight.array is None or value.op.domain:
+    if weight is None or weight.array is None or weight.array.ndim < 2 or value.op.domain:
         return None
     group = value.op.attributes.get("group", 1)
     assert isinstance(group, int)

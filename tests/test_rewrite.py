@@ -301,3 +301,11 @@ def test_propose_finds_everything_and_changes_nothing() -> None:
 def test_the_reason_of_a_decline() -> None:
     assert NoMatch("why").reason == "why"
     assert NoMatch().reason == ""
+
+
+def test_sizes_beyond_64_bits_are_declined() -> None:
+    graph = Graph()
+    build = Replacement(graph)
+    assert build.ints([2**63 - 1]).array == 2**63 - 1
+    with pytest.raises(NoMatch, match="a size is beyond 64 bits"):
+        build.ints([0, 2**63])

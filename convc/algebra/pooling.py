@@ -53,8 +53,16 @@ def keeps_ones(
         _keeps_any(geometry, axis, include_pad)
         if n is None
         else bool((_axis_shares(geometry, axis, n, ceil_mode, include_pad) == 1).all())
-        for axis, n in enumerate(size)
+        for axis, n in enumerate(_shortened(geometry, axis, n) for axis, n in enumerate(size))
     )
+
+
+def _shortened(geometry: ConvGeometry, axis: int, size: int | None) -> int | None:
+    """A size that windows meet as they meet this one: whole strides less, the same borders."""
+    stride = geometry.strides[axis]
+    pads = abs(geometry.pads_begin[axis]) + abs(geometry.pads_end[axis])
+    least = 2 * geometry.extent[axis] + pads + stride
+    return size if size is None or size < least else least + (size - least) % stride
 
 
 def _keeps_any(geometry: ConvGeometry, axis: int, include_pad: bool) -> bool:

@@ -2,8 +2,8 @@
 
 Inference follows the values of small weights through Shape, Gather, Add and the like, to know the
 sizes that a network computes. A Concat of a value with itself makes it twice as long, forty of them
-make terabytes of it; a Range or ConstantOfShape of weights is written down. Onnx (1.23) knows no
-bound for either.
+make terabytes of it; a Range or ConstantOfShape of weights is written down; and of a value on one
+axis that it does not know it carries as many unknown numbers. Onnx (1.23) knows no bound for any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import prod
 
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from convc.onnx_io.bodies import bodies
 
@@ -19,6 +19,13 @@ MOST = 2**22
 """Elements of all values together that inference may carry along; each takes 150 bytes there."""
 WRITTEN = frozenset({"ConstantOfShape", "Range"})
 """Kinds whose result inference writes down, however long it is."""
+CARRYING = frozenset(
+    {"Add", "Cast", "Concat", "Gather", "Identity", "MeanVarianceNormalization", "Mul", "Size"}
+    | {"Slice", "Squeeze", "Sub", "Unsqueeze"}
+)
+"""Kinds that carry numbers along even if none is known."""
+STRETCHING = frozenset({"Expand", "Reshape", "Tile"})
+"""Kinds that make a value on one axis as long as a weight says."""
 UNKNOWN = 64
 """Elements that are assumed of what a function is given."""
 
@@ -29,7 +36,7 @@ def may_follow_values(model: ModelProto, small: int) -> bool:
         return False
     start = {t.name: prod(t.dims) for t in model.graph.initializer}
     sizes = {name: size for name, size in start.items() if size <= small}
-    room = _room(model.graph.node, sizes, MOST)
+    room = _room(model.graph.node, sizes, MOST - _carried(model))
     for function in model.functions:
         room = _room(function.node, dict.fromkeys(function.input, UNKNOWN), room)
     return room > 0
@@ -53,6 +60,39 @@ def _ends(node: NodeProto, model: ModelProto) -> bool:
         return True  # it follows from sizes, not from what the file says
     except Exception:  # numpy_helper raises whatever broken weights make it
         return False
+
+
+def _carried(model: ModelProto) -> int:
+    """Unknown numbers of values on one axis that inference carries along."""
+    graph = model.graph
+    types = {entry.name: entry.type for entry in (*graph.value_info, *graph.output, *graph.input)}
+    dims = {
+        name: [dim.dim_value for dim in type_.tensor_type.shape.dim]
+        for name, type_ in types.items()
+    } | {t.name: list(t.dims) for t in graph.initializer}
+    known = {name: sizes[0] for name, sizes in dims.items() if len(sizes) == 1}
+    numbers = {t.name: t for t in graph.initializer if list(t.dims) == [1]}
+    total = 0
+    for node in graph.node:
+        if node.op_type in STRETCHING and len(node.input) > 1 and node.input[1] in numbers:
+            times = known.get(node.input[0], UNKNOWN) if node.op_type == "Tile" else 1
+            known[node.output[0]] = times * _number(numbers[node.input[1]])
+        if node.op_type not in CARRYING:
+            continue
+        given = [known[name] for name in node.input if name in known]
+        if given:
+            longest = sum(given) if node.op_type == "Concat" else max(given)
+            known.update(dict.fromkeys(node.output, longest))
+            total += sum(given) + longest
+    return total
+
+
+def _number(tensor: TensorProto) -> int:
+    """What a weight of one number says; what is none is for others to refuse."""
+    try:
+        return int(numpy_helper.to_array(tensor).reshape(-1)[0])
+    except Exception:  # numpy_helper raises whatever broken weights make it
+        return 0
 
 
 def _room(nodes: Iterable[NodeProto], sizes: Mapping[str, int], room: int) -> int:

@@ -11,7 +11,8 @@ from onnx import ModelProto, helper
 from convc.ir import Array, Header, Op, TensorType, Type
 from convc.onnx_io.exporter import encode_node
 from convc.onnx_io.mistakes import right_type
-from convc.onnx_io.shapes import decode_type, encode_type
+from convc.onnx_io.propagation import may_follow_values
+from convc.onnx_io.shapes import SMALL_WEIGHT, decode_type, encode_type
 from convc.onnx_io.tensors import from_array
 
 
@@ -43,7 +44,8 @@ def infer_results(
             graph.input.add(name=name).type.CopyFrom(encode_type(type_))
     graph.output.extend(helper.make_empty_tensor_value_info(name) for name in results)
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        follow = may_follow_values(model, SMALL_WEIGHT)
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=follow)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise ValueError(_reason(str(error))) from error
     found = {entry.name: decode_type(entry.type) for entry in inferred.graph.output}

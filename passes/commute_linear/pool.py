@@ -11,7 +11,7 @@ from convc.graph import Graph
 from convc.ir import Op
 from convc.opset import constant_ints
 from convc.rewrite import NoMatch, Rewrite, Rule, rule
-from passes._chains import fixed, operand, sizes
+from passes._chains import fixed, operand, require_small, sizes
 from passes.commute_linear.conv import Spatial
 from passes.commute_linear.swap import after_conv, assumed, before_conv, spatial_sizes
 
@@ -78,6 +78,7 @@ def _windows(op: Op, size: tuple[int, ...]) -> Spatial:
     if whole is None or not certain:
         unknown = "the AveragePool counts padding, and the size of its result is not known"
         return Spatial(op, data, size, output, work, unknown=unknown, may_vanish=vanishes)
+    require_small(prod(output))
     shares = shares_of_ones(geometry, whole, ceil_mode=ceil_mode, include_pad=include)
     return Spatial(op, data, size, output, work, shares)
 

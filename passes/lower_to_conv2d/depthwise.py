@@ -47,7 +47,7 @@ def lower_average_pool(graph: Graph, op: Op) -> Rewrite:
     data = operand(op)
     if not is_real(data.dtype):
         raise NoMatch
-    count = None if data.shape is None else data.shape[1]
+    count = data.shape[1] if data.shape is not None and len(data.shape) > 1 else None
     if not isinstance(count, int):
         raise NoMatch("the number of channels is not known")
     if op.attributes.get("ceil_mode"):

@@ -89,16 +89,23 @@ def test_shares_are_the_pool_of_ones(
 
 
 @settings(max_examples=300)
-@given(pools())
+@given(pools(), st.integers(0, 40))
 def test_ones_are_kept_at_every_size_or_at_this_one(
-    case: tuple[ConvGeometry, tuple[int, ...], bool, bool],
+    case: tuple[ConvGeometry, tuple[int, ...], bool, bool], more: int
 ) -> None:
     geometry, size, ceil_mode, include = case
+    size = tuple(n + more for n in size)  # beyond the borders one size is as another
     modes = {"ceil_mode": ceil_mode, "include_pad": include}
     kept = bool((shares_of_ones(geometry, size, **modes) == 1).all())
     assert keeps_ones(geometry, size, **modes) == kept
     if keeps_ones(geometry, (None,) * geometry.ndim, **modes):
         assert kept
+
+
+def test_an_axis_too_long_to_look_at() -> None:
+    for pads in (0, 1):
+        geometry = ConvGeometry((3,), (2,), (1,), (pads,), (0,))
+        assert keeps_ones(geometry, (2**40 + 1,), include_pad=True) == (pads == 0)
 
 
 def test_where_every_size_keeps_ones() -> None:

@@ -25,7 +25,7 @@ LARGEST = 1e30
 
 
 def is_extreme(path: Path) -> bool:
-    """Whether weights of a model, or what it computes, go beyond `LARGEST` or are not finite.
+    """Whether weights of a model, what it computes, or data, go beyond `LARGEST` or are not finite.
 
     Found in a process of its own, as the model may do harm.
     """
@@ -34,8 +34,7 @@ def is_extreme(path: Path) -> bool:
     if not pid:
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         try:
-            graph = load(path)
-            os.write(writer, str(int(_weights(graph) or _results(graph))).encode())
+            os.write(writer, str(int(_is_extreme(path))).encode())
         finally:
             os._exit(0)
     os.close(writer)
@@ -43,6 +42,14 @@ def is_extreme(path: Path) -> bool:
         found = stream.read()
     os.waitpid(pid, 0)
     return found == b"1"
+
+
+def _is_extreme(path: Path) -> bool:
+    if path.suffix in (".npy", ".npz"):
+        given = np.load(path)
+        return any(map(_far, given.values() if path.suffix == ".npz" else [given]))
+    graph = load(path)
+    return _weights(graph) or _results(graph)
 
 
 def _weights(graph: Graph) -> bool:
@@ -61,4 +68,5 @@ def _far(array: object) -> bool:
     values = np.asarray(array)
     if not is_real(values.dtype):
         return False
-    return not (np.abs(values.astype(np.float64)) < LARGEST).all()
+    with np.errstate(invalid="ignore"):
+        return not (np.abs(values.astype(np.float64)) < LARGEST).all()

@@ -19,6 +19,15 @@ def grown(kind: str, inputs: str, weights: Mapping[str, Any], **attributes: Any)
     return net([*made, node("Add", "x m", "y")], weights)
 
 
+def range_added() -> ModelProto:
+    """Numbers that nobody writes down, but that as many unknown ones are made of when added."""
+    nodes = [
+        node("NonZero", "x", "i"), node("Range", "a b c", "big"), node("Add", "big i", "y"),
+    ]  # fmt: skip
+    weights = {"a": np.array(0), "b": np.array(2**31), "c": np.array(1)}
+    return net(nodes, weights, output=INT64)
+
+
 def constant_of_shape(size: int = TERA) -> ModelProto:
     return grown("ConstantOfShape", "s", {"s": np.array([size])})
 

@@ -19,6 +19,7 @@ from tests.hostile.growing import (
     growing_loop,
     grown,
     loops_in_loops,
+    range_added,
 )
 from tests.hostile.naming import (
     hostile_kind,
@@ -224,6 +225,25 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "ConstantOfShape of 2^31": lambda: constant_of_shape(2**31),
     "Range of 2^31 integers": lambda: grown(
         "Range", "a b c", {"a": np.array(0), "b": np.array(2**31), "c": np.array(1)}
+    ),
+    "Range of 2^31 integers, added": range_added,
+    "an Expand to one axis, added": lambda: net(
+        [node("Expand", "w s", "big"), node("Mul", "big big", "y")],
+        {"w": np.ones(1, np.float32), "s": np.array([2**28])},
+    ),
+    "one axis of 2^28 columns": lambda: net([node("Mul", "x x", "y")], shape=[2**28]),
+    "a picture as its own filter": lambda: net(
+        [node("ConvTranspose", "x x", "y")], shape=[1, 1, 224, 224]
+    ),
+    "a pool of one axis": lambda: net(
+        [node("AveragePool", "x", "y", kernel_shape=[2])], shape=[8]
+    ),
+    "a transposed conv of weights of one axis": lambda: net(
+        [
+            node("ConstantOfShape", "s", "w"), node("ConvTranspose", "x w", "h"),
+            node("BatchNormalization", "h n n n n", "y"),
+        ],
+        {"s": np.array([1]), "n": np.ones(4, np.float32)},
     ),
     "Range of sizes": lambda: net(
         [

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convc.limits import COPIES, limits_of
-from convc.model_files import load
 from convc.opset import macs
+from convc.sizes import load_runnable
 from convc.trials import HEAVY
 
 LARGE = 2**26
@@ -38,7 +38,7 @@ def warrant(path: Path) -> Warrant:
     if not pid:
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         try:
-            graph = load(path)
+            graph = load_runnable(path, {})
             room = limits_of(graph).bytes
             work = sum(macs(graph, op) or 0 for op in graph.ops())
             heavy = work > HEAVY or room > (1 << 30) + COPIES * LARGE
