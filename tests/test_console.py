@@ -280,7 +280,7 @@ def test_the_closing_table_has_the_geometric_mean() -> None:
     assert ["a.onnx", "4.00×", "4.00×", "less", "equal"] in rows
     assert ["c.onnx", "1.00×", "not", "verified"] in rows
     assert ["bad.onnx", "–", "–", "failed"] in rows
-    assert rows[-1] == ["geometric", "mean", "2.00×", "2.00×"]
+    assert rows[-1] == ["geometric", "mean", "2.00×", "2.00×", "less"]
 
 
 def test_speed_is_left_out_where_nothing_was_timed() -> None:
@@ -288,7 +288,13 @@ def test_speed_is_left_out_where_nothing_was_timed() -> None:
     lines = plain(shown(lambda made: show_closing(made, documents))).splitlines()
     assert "speed" not in " ".join(lines)
     assert max(map(len, lines)) <= 80
-    assert lines[-2].split() == ["geometric", "mean", "2.00×"]
+    assert lines[-2].split() == ["geometric", "mean", "2.00×", "less"]
+
+
+def test_a_mean_may_be_more() -> None:
+    documents = [document("a", 2000, 2.0, "equal"), document("b", 1000, 1.5, "equal")]
+    lines = plain(shown(lambda made: show_closing(made, documents))).splitlines()
+    assert lines[-2].split() == ["geometric", "mean", "1.73×", "1.41×", "more"]
 
 
 # -- streams that are not Unicode ------------------------------------------------------------------

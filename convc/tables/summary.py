@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp, isfinite, log
 from statistics import fmean
 from typing import Any
@@ -89,10 +89,11 @@ def show_closing(console: Console, documents: Sequence[Mapping[str, Any]]) -> No
     made.columns[-1].justify = "left"
     for document in documents:
         name = shorten_end(document["input"].replace("\\", "/").rpartition("/")[2], LONGEST_NAME)
-        made.add_row(name, *_gains(document, timed=timed), _outcome(document))
-    means = [_mean([_speed(document) for document in documents])] if timed else []
+        gains = _entries(_speed(document), _less(document), timed=timed)
+        made.add_row(name, *gains, _outcome(document))
+    speed, less = (_mean(map(what, documents)) for what in (_speed, _less))
     made.add_section()
-    made.add_row("geometric mean", *means, _mean([_less(document) for document in documents]), "")
+    made.add_row("geometric mean", *_entries(speed, less, timed=timed), "")
     console.print(made)
 
 
@@ -264,8 +265,7 @@ def _show_verdict(console: Console, comparison: Comparison | None) -> None:
         entry(console, "note", note)
 
 
-def _gains(document: Mapping[str, Any], *, timed: bool) -> list[str]:
-    speed, less = _speed(document), _less(document)
+def _entries(speed: float | None, less: float | None, *, timed: bool) -> list[str]:
     speeds = ["–" if speed is None else f"{speed:.2f}×"] if timed else []
     return [*speeds, "–" if less is None else _change(less, 1.0)]
 
@@ -291,6 +291,6 @@ def _outcome(document: Mapping[str, Any]) -> Text:
     return Text(verdict.value, STYLES[verdict])
 
 
-def _mean(gains: Sequence[float | None]) -> str:
+def _mean(gains: Iterable[float | None]) -> float | None:
     known = [gain for gain in gains if gain]
-    return f"{exp(fmean(map(log, known))):.2f}×" if known else "–"
+    return exp(fmean(map(log, known))) if known else None
