@@ -50,6 +50,8 @@ def transpose_geometry(op: Op) -> TransposeGeometry | None:
     begin, end = _explicit_pads(op, rank)
     mode = op.attributes.get("auto_pad", "NOTSET")
     wanted = ints(op, "output_shape", ())[-rank:]
+    if not _are_of_rank(rank, strides, dilations, extra, begin, end, wanted or ones):
+        return None
     extent = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     if wanted or mode in ("SAME_UPPER", "SAME_LOWER"):
         sizes = _sizes(op.operand(0), rank) if wanted else [1] * rank
@@ -113,6 +115,8 @@ def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvG
     strides, dilations = ints(op, "strides", ones), ints(op, "dilations", ones)
     begin, end = _explicit_pads(op, rank)
     mode = op.attributes.get("auto_pad", "NOTSET")
+    if not _are_of_rank(rank, strides, dilations, begin, end):
+        return None
     if mode == "VALID":
         begin = end = (0,) * rank
     if mode in ("SAME_UPPER", "SAME_LOWER"):
@@ -131,6 +135,11 @@ def _window(op: Op, kernel: tuple[int, ...], group: int, *, conv: bool) -> ConvG
         return ConvGeometry(kernel, strides, dilations, tuple(begin), tuple(end), group)
     except ValueError:
         return None
+
+
+def _are_of_rank(rank: int, *lists: Sequence[int]) -> bool:
+    """Whether attributes have a number for each spatial axis."""
+    return all(len(numbers) == rank for numbers in lists)
 
 
 def _is_of_rank(value: Value | None, rank: int) -> bool:

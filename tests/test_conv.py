@@ -147,6 +147,12 @@ def test_output_shape_needs_a_fixed_size() -> None:
     assert geometry.output_size((9,)) == (18,)
 
 
+def test_output_shape_has_a_size_for_each_axis() -> None:
+    for more in ({"output_shape": (18,)}, {"output_padding": (0,)}):
+        op = graph_op("ConvTranspose", (1, 2, 9, 9), (2, 2, 3, 3), strides=(2, 2), **more)
+        assert transpose_geometry(op) is None
+
+
 def test_the_kernel_is_read_from_the_weight_or_else_from_the_attribute() -> None:
     geometry = conv_geometry(graph_op("Conv", (1, 2, 9), (2, 2, 3)))
     assert geometry is not None
@@ -168,6 +174,10 @@ def test_the_kernel_is_read_from_the_weight_or_else_from_the_attribute() -> None
         {"pads": (1, 1, 1)},
         {"strides": (0,)},
         {"dilations": (0,)},
+        {"dilations": (1, 1), "auto_pad": "SAME_UPPER"},
+        {"strides": (1, 1), "auto_pad": "SAME_LOWER"},
+        {"strides": (1, 1), "auto_pad": "VALID"},
+        {"dilations": (), "strides": ()},
     ],
 )
 def test_invalid_attributes_have_no_geometry(attributes: dict[str, Any]) -> None:
