@@ -37,6 +37,8 @@ in the runtime's precision to be known at a constant."""
 POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 REDUCTIONS = frozenset({"ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"})
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+MOST_CHANNELS = 2**24
+"""Channels up to which each is followed for itself."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,14 @@ class Link:
 
 
 def channels(value: Value) -> int | None:
-    """The size of axis 1 of a floating tensor of rank 2 or more, None where it is not known."""
+    """The size of axis 1 of a floating tensor of rank 2 or more, None where it is not known.
+
+    Nor where there are so many that looking at each would take gigabytes.
+    """
     shape = value.shape
     if shape is None or len(shape) < 2 or not is_real(value.dtype):
         return None
-    return shape[1] if isinstance(shape[1], int) and shape[1] > 0 else None
+    return shape[1] if isinstance(shape[1], int) and 0 < shape[1] <= MOST_CHANNELS else None
 
 
 def read(graph: Graph, op: Op) -> Link | None:

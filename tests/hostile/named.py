@@ -235,6 +235,11 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "a picture as its own filter": lambda: net(
         [node("ConvTranspose", "x x", "y")], shape=[1, 1, 224, 224]
     ),
+    "a Slice of 2^30 channels": lambda: net(
+        [node("Expand", "x s", "big"), node("Slice", "big a b i", "y")],
+        {"s": np.array([1, 2**30]), "a": np.array([0]), "b": np.array([4]), "i": np.array([1])},
+        shape=[1, 1],
+    ),
     "a pool of one axis": lambda: net(
         [node("AveragePool", "x", "y", kernel_shape=[2])], shape=[8]
     ),

@@ -12,8 +12,9 @@ from convc.opset import macs
 from convc.sizes import load_runnable
 from convc.trials import HEAVY
 
-LARGE = 2**26
-"""Bytes of activations from which making up inputs and running takes seconds."""
+LARGE = 2**25
+"""Bytes of activations from which making up a dozen inputs, running and judging takes seconds:
+eleven for one conv of 29 MB in and 29 MB out, on one core."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Warrant:
     Attributes:
         bytes: of memory: twice what a run is given, six times its activations and a gibibyte. What
             doubles from one look at it to the next is found at twice its limit.
-        heavy: whether ten seconds are no measure: more than 3·10⁹ products, or 64 MB, as two models
+        heavy: whether ten seconds are no measure: more than 3·10⁹ products, or 32 MB, as two models
             are compared on a dozen inputs, some of them larger.
     """
 
