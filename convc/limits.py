@@ -28,6 +28,9 @@ COPIES = 6
 """How many times the activations are there while two models are compared: those of two sessions,
 and of the float64 evaluator, whose numbers are twice as wide and whose kernels unroll windows."""
 
+SESSIONS = 2
+"""Sessions that are there at once, each with the working memory of one op."""
+
 GROWING = frozenset(
     {
         "ConstantOfShape", "ConvTranspose", "Expand", "EyeLike", "OneHot", "Pad", "Range", "Resize",
@@ -44,11 +47,11 @@ BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 def limits_of(graph: Graph) -> Limits:
     """What one run of the graph may take at its sizes; those it computes itself are found."""
-    peak, work = _needs(graph)
+    room, work = _needs(graph)
     seconds = inf
     if may_be_endless(graph):
-        seconds = SECONDS + work / MACS_PER_SECOND + peak / BYTES_PER_SECOND
-    return Limits(seconds, BYTES + COPIES * peak)
+        seconds = SECONDS + work / MACS_PER_SECOND + room / (COPIES * BYTES_PER_SECOND)
+    return Limits(seconds, BYTES + room)
 
 
 def may_be_endless(graph: Graph) -> bool:
@@ -58,12 +61,12 @@ def may_be_endless(graph: Graph) -> bool:
 
 def too_large(graph: Graph) -> str:
     """Why the graph is not run at its sizes: how much memory that takes; "" where it fits."""
-    peak, _ = _needs(graph)
+    room, _ = _needs(graph)
     free = free_memory()
-    if free is None or COPIES * peak <= free:
+    if free is None or room <= free:
         return ""
     return (
-        f"running it takes about {_gigabytes(COPIES * peak)}, and {_gigabytes(free)} are free: "
+        f"running it takes about {_gigabytes(room)}, and {_gigabytes(free)} are free: "
         "give smaller sizes with --dim, or another machine"
     )
 
@@ -73,15 +76,16 @@ def _gigabytes(size: int) -> str:
 
 
 def _needs(graph: Graph) -> tuple[int, int]:
-    """Bytes of activations at the most, and MACs, at the graph's sizes."""
+    """Bytes that comparing it with another takes at the most, and MACs, at the graph's sizes."""
     values = (value for op in graph.ops() for value in op.results)
     if any(graph.concrete_shape(value) is None for value in values):
         from convc.concrete import resolve_shapes  # noqa: PLC0415  # slow, and seldom needed
 
         graph = graph.clone()
         resolve_shapes(graph)
-    peak = max(peak_activation_bytes(graph), _largest(graph), _columns(graph))
-    return peak, sum(macs(graph, op) or 0 for op in graph.ops())
+    peak = max(peak_activation_bytes(graph), _largest(graph))
+    room = COPIES * peak + SESSIONS * _columns(graph)
+    return room, sum(macs(graph, op) or 0 for op in graph.ops())
 
 
 def _columns(graph: Graph) -> int:

@@ -312,18 +312,6 @@ def test_a_model_that_cannot_be_loaded_where_the_original_can_is_different() -> 
     assert "loads the original" in result.notes[0]
 
 
-def test_an_original_that_loads_and_never_runs_shows_nothing() -> None:
-    """A Reshape whose sizes may be fed loads whatever they are; of constants it does not."""
-    reshape = node("Reshape", "x s", "y")
-    sizes = {"s": np.array([5])}
-    x = {"x": (FLOAT, (2, 3))}
-    fed = model([reshape], sizes, inputs={**x, "s": (INT64, (1,))})
-    foreign = model([node("Mystery", "x", "y", domain="nowhere")], inputs=x, domains=["nowhere"])
-    result = compared(fed, foreign)
-    assert result.verdict is Verdict.UNVERIFIED
-    assert result.notes == ["the original runs on none of the inputs tried: give --data or --dim"]
-
-
 def test_inputs_that_cannot_be_made_up_are_unverified_until_given() -> None:
     result = compared(WORDS, WORDS)
     assert result.verdict is Verdict.UNVERIFIED

@@ -62,11 +62,11 @@ def _sizes(op: Op, result: Type) -> tuple[int, ...] | None:
     10 · 1.3 is 13 in single precision and below 13 in double.
     """
     data, scales = op.operand(0), op.operand(2)
-    if len(op.inputs) != 3 or data is None or scales is None or scales.op.array is None:
+    if data is None or scales is None or scales.op.array is None or op.operand(3) is not None:
         return None  # by sizes, or before opset 11
     before = data.shape or ()
     after = (result.shape or ()) if isinstance(result, TensorType) else ()
-    factors = scales.op.array.astype(np.float64)
+    factors = scales.op.array.reshape(-1).astype(np.float64)
     cropped = op.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
     if cropped or not len(before) == len(after) == factors.size or "axes" in op.attributes:
         return None

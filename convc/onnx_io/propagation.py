@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import prod
 
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
 from convc.onnx_io.bodies import bodies
 
@@ -23,9 +23,12 @@ CARRYING = frozenset(
     {"Add", "Cast", "Concat", "Gather", "Identity", "MeanVarianceNormalization", "Mul", "Size"}
     | {"Slice", "Squeeze", "Sub", "Unsqueeze"}
 )
-"""Kinds that carry numbers along even if none is known."""
-STRETCHING = frozenset({"Expand", "Reshape", "Tile"})
-"""Kinds that make a value on one axis as long as a weight says."""
+"""Kinds that carry the numbers of a value on one axis along even if none is known."""
+SIZED = {"ConstantOfShape": 0, "Expand": 1, "OneHot": 1, "Pad": 1, "Range": 0, "Reshape": 1,
+         "Resize": 1, "Tile": 1}  # fmt: skip
+"""Kinds of which operands, from this one on, say how large the result is."""
+LONG = 2**20
+"""Elements below which a value takes inference nothing worth asking for."""
 UNKNOWN = 64
 """Elements that are assumed of what a function is given."""
 
@@ -63,36 +66,46 @@ def _ends(node: NodeProto, model: ModelProto) -> bool:
 
 
 def _carried(model: ModelProto) -> int:
-    """Unknown numbers of values on one axis that inference carries along."""
-    graph = model.graph
-    types = {entry.name: entry.type for entry in (*graph.value_info, *graph.output, *graph.input)}
-    dims = {
-        name: [dim.dim_value for dim in type_.tensor_type.shape.dim]
-        for name, type_ in types.items()
-    } | {t.name: list(t.dims) for t in graph.initializer}
-    known = {name: sizes[0] for name, sizes in dims.items() if len(sizes) == 1}
-    numbers = {t.name: t for t in graph.initializer if list(t.dims) == [1]}
-    total = 0
-    for node in graph.node:
-        if node.op_type in STRETCHING and len(node.input) > 1 and node.input[1] in numbers:
-            times = known.get(node.input[0], UNKNOWN) if node.op_type == "Tile" else 1
-            known[node.output[0]] = times * _number(numbers[node.input[1]])
-        if node.op_type not in CARRYING:
-            continue
-        given = [known[name] for name in node.input if name in known]
-        if given:
-            longest = sum(given) if node.op_type == "Concat" else max(given)
-            known.update(dict.fromkeys(node.output, longest))
-            total += sum(given) + longest
-    return total
-
-
-def _number(tensor: TensorProto) -> int:
-    """What a weight of one number says; what is none is for others to refuse."""
-    try:
-        return int(numpy_helper.to_array(tensor).reshape(-1)[0])
-    except Exception:  # numpy_helper raises whatever broken weights make it
+    """Unknown numbers of values on one axis that inference would carry along."""
+    if not _is_large(model):
         return 0
+    try:
+        graph = shape_inference.infer_shapes(model).graph
+    except Exception:  # whatever broken models make onnx raise
+        return MOST
+    types = {entry.name: entry.type for entry in (*graph.value_info, *graph.output, *graph.input)}
+    lengths = {t.name: t.dims[0] for t in graph.initializer if len(t.dims) == 1}
+    for name, type_ in types.items():
+        dims = type_.tensor_type.shape.dim
+        if len(dims) == 1:
+            lengths[name] = max(dims[0].dim_value, 0)
+    carrying = (node for node in graph.node if node.op_type in CARRYING)
+    return sum(lengths.get(name, 0) for node in carrying for name in (*node.input, *node.output))
+
+
+def _is_large(model: ModelProto) -> bool:
+    """Whether a value could be long, before inference is asked for it."""
+    graph = model.graph
+    sizes = [1, *(prod(tensor.dims) for tensor in graph.initializer)]
+    for entry in (*graph.input, *graph.value_info, *graph.output):
+        sizes.append(prod(max(dim.dim_value, 1) for dim in entry.type.tensor_type.shape.dim))
+    said = {name for node in graph.node if (at := SIZED.get(node.op_type)) is not None
+            for name in node.input[at:]}  # fmt: skip
+    weights = [tensor for tensor in graph.initializer if tensor.name in said]
+    made = (node for node in graph.node if node.op_type == "Constant" and node.output[0] in said)
+    weights += [entry.t for node in made for entry in node.attribute if entry.HasField("t")]
+    # One may make what the next makes longer: a Tile of a Tile.
+    times: float = prod(map(_largest, weights))
+    return min(max(sizes), LONG + 1) * times > LONG
+
+
+def _largest(tensor: TensorProto) -> float:
+    """The product of the sizes that a weight says."""
+    try:
+        # NaN is no size: it is smaller than nothing.
+        return prod(max(1.0, abs(float(n))) for n in numpy_helper.to_array(tensor).flat)
+    except Exception:  # numpy_helper raises whatever broken weights make it
+        return 1.0
 
 
 def _room(nodes: Iterable[NodeProto], sizes: Mapping[str, int], room: int) -> int:

@@ -232,6 +232,17 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
         {"w": np.ones(1, np.float32), "s": np.array([2**28])},
     ),
     "one axis of 2^28 columns": lambda: net([node("Mul", "x x", "y")], shape=[2**28]),
+    "one axis of 2^28 columns behind a Relu": lambda: net(
+        [node("Relu", "x", "r"), node("Mul", "r r", "y")], shape=[2**28]
+    ),
+    "2^28 numbers made one axis": lambda: net(
+        [node("Reshape", "x s", "r"), node("Mul", "r r", "y")], {"s": np.array([-1])},
+        shape=[2**14, 2**14],
+    ),
+    "a Pad to one axis, added": lambda: net(
+        [node("Pad", "w p", "r"), node("Sub", "r r", "y")],
+        {"w": np.ones(1, np.float32), "p": np.array([0, 2**28])},
+    ),
     "a picture as its own filter": lambda: net(
         [node("ConvTranspose", "x x", "y")], shape=[1, 1, 224, 224]
     ),

@@ -72,7 +72,7 @@ def tucker_factors(
 
 
 def _iterated(tensor: Array, ranks: tuple[int, int]) -> tuple[Array, Array]:
-    """Orthonormal bases (group, K, R₂) and (group, C, R₁) that capture the most energy."""
+    """Bases (group, K, R₂) and (group, C, R₁), orthonormal or zero, of the most energy."""
     rows, reads = _leading(tensor, 1, ranks[1]), _leading(tensor, 2, ranks[0])
     whole = np.square(tensor).sum()
     captured = 0.0
@@ -89,13 +89,16 @@ def _iterated(tensor: Array, ranks: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _leading(tensor: Array, axis: int, rank: int) -> Array:
-    """(group, n, R): the leading left singular vectors of the unfolding along ``axis``."""
+    """(group, n, R): the leading left singular vectors of the unfolding along ``axis``.
+
+    Those of the singular value zero may be zero.
+    """
     turned = np.moveaxis(tensor, axis, 1)
     flat = turned.reshape(*turned.shape[:2], -1)
-    u = singular_vectors(flat)[0][:, :, :rank]
-    if u.shape[2] < rank or not u.any(axis=1).all():
-        # Fewer than the rank: the full basis has the missing vectors.
+    if flat.shape[2] < rank:  # the full basis has the vectors that columns are missing for
         u = np.linalg.svd(flat, full_matrices=True)[0][:, :, :rank]
+    else:
+        u = singular_vectors(flat)[0][:, :, :rank]
     return u * signs(u)[:, np.newaxis]
 
 
