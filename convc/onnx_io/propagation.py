@@ -86,7 +86,7 @@ def _carried(model: ModelProto) -> int:
 def _is_large(model: ModelProto) -> bool:
     """Whether a value could be long, before inference is asked for it."""
     graph = model.graph
-    sizes = [1, *(prod(tensor.dims) for tensor in graph.initializer)]
+    sizes: list[int] = [1, *(prod(tensor.dims) for tensor in graph.initializer)]
     for entry in (*graph.input, *graph.value_info, *graph.output):
         sizes.append(prod(max(dim.dim_value, 1) for dim in entry.type.tensor_type.shape.dim))
     said = {name for node in graph.node if (at := SIZED.get(node.op_type)) is not None
