@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from convc import onnx_io
 from convc.feeds import made_up
 from convc.graph import Graph
 from convc.ir import is_real
 from convc.limits import limits_of
-from convc.model_files import load
+from convc.model_files import load, runnable
 from convc.runtime import RunError, Session, Settings
 
 LARGEST = 1e30
@@ -50,7 +49,7 @@ def _is_extreme(path: Path) -> bool:
         given = np.load(path)
         return any(map(_far, given.values() if path.suffix == ".npz" else [given]))
     graph = load(path)
-    return _weights(graph) or _results(graph)
+    return _weights(graph) or _results(path, graph)
 
 
 def _weights(graph: Graph) -> bool:
@@ -58,9 +57,9 @@ def _weights(graph: Graph) -> bool:
     return any(_far(value.array) for value in values if value.array is not None)
 
 
-def _results(graph: Graph) -> bool:
+def _results(path: Path, graph: Graph) -> bool:
     settings = Settings(threads=1, optimised=False, limits=limits_of(graph))
-    session = Session(onnx_io.to_bytes(graph), settings)
+    session = Session(runnable(path), settings)
     ran = False
     for case in made_up(graph, graph.sizes, 0):
         try:
