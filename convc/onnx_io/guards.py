@@ -250,16 +250,15 @@ def _check_omitted(
 ) -> None:
     """What is not optional has a name.
 
-    One of a row of results (of a Split, If or Loop) needs one as well, and so do the statistics of
-    a BatchNormalization where they are listed: without it onnxruntime 1.32 refuses some models and
-    dies of others, an If or a Loop when it loads, the others when they run.
+    One of a row (operands of a Max, results of a Split, If or Loop) needs one as well, and so do
+    the statistics of a BatchNormalization where they are listed: without it onnxruntime 1.32
+    refuses some models and dies of others, an If or a Loop when it loads, the others when they run.
     """
     options = defs.OpSchema.FormalParameterOption
     listed = what == "results" and node.op_type == "BatchNormalization"
     for i, name in enumerate(names):
         option = formal[min(i, len(formal) - 1)].option
-        strict = option == options.Single or (option == options.Variadic and what == "results")
-        if not name and (strict or listed):
+        if not name and (option != options.Optional or listed):
             raise InvalidModelError(f"node {label(node)} has no name for number {i} of its {what}")
 
 

@@ -105,6 +105,9 @@ def _factors(graph: Graph, op: Op, data: Value) -> tuple[int, ...]:
         raise NoMatch("the resize is by no whole factor")
     factors = [int(scale) for scale in scales]
     axes = op.attributes.get("axes")
+    resized = axes if isinstance(axes, tuple) else data.shape
+    if resized is not None and len(factors) != len(resized):
+        raise NoMatch("the scales are not one for each axis")
     if not isinstance(axes, tuple):
         return tuple(factors)
     if data.shape is None:
@@ -123,6 +126,8 @@ def _scales(graph: Graph, op: Op, data: Value) -> list[float]:
     if scales is not None and scales.array is None:
         raise NoMatch("the scales are not constant")
     if scales is not None and scales.array is not None and scales.array.size:
+        if scales.array.ndim != 1:
+            raise NoMatch("the scales are no row of numbers")
         return [float(scale) for scale in scales.array]
     return _scales_of_sizes(op, data)
 

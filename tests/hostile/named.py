@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, TensorProto, helper
@@ -22,6 +23,7 @@ from tests.hostile.growing import (
     range_added,
 )
 from tests.hostile.naming import (
+    IN_A_ROW,
     hostile_kind,
     hostile_name_of_nobody,
     hostile_names,
@@ -33,6 +35,7 @@ from tests.hostile.naming import (
     node_without_results,
     norm_without_a_name,
     nul_in_names,
+    operand_left_out,
     split_without_a_name,
     unnamed_result,
 )
@@ -86,6 +89,7 @@ REFUSED: Mapping[str, Callable[[], ModelProto | bytes]] = {
     "a dangling name of escapes": hostile_name_of_nobody,
     "a name that is no text": name_that_is_no_text,
     "a part of a Split without a name": split_without_a_name,
+    **{f"an operand of a {kind} left out": partial(operand_left_out, kind) for kind in IN_A_ROW},
     "a result of a Loop without a name": lambda: unnamed_result(seeds.loop(), 0),
     "a result of an If without a name": if_without_a_name,
     "a BatchNormalization without a mean": lambda: norm_without_a_name("", "v", "", ""),
@@ -250,6 +254,13 @@ SURVIVED: Mapping[str, Callable[[], ModelProto | bytes]] = {
         [node("Expand", "x s", "big"), node("Slice", "big a b i", "y")],
         {"s": np.array([1, 2**30]), "a": np.array([0]), "b": np.array([4]), "i": np.array([1])},
         shape=[1, 1],
+    ),
+    "a Resize by a kernel": lambda: net(
+        [node("Resize", "x - w", "y")], {"w": kernel(1, 4, 4, 3, 3)}
+    ),
+    "a Resize by too few scales": lambda: net(
+        [node("Resize", "x - w", "h"), node("Conv", "h k", "y")],
+        {"w": np.array([1, 2], np.float32), "k": kernel(1, 4, 4, 3, 3)},
     ),
     "a pool of one axis": lambda: net(
         [node("AveragePool", "x", "y", kernel_shape=[2])], shape=[8]

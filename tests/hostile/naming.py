@@ -58,6 +58,16 @@ def name_that_is_no_text() -> bytes:
     return bytes(data.replace(b"hhhh", b"h\xff\xfeh"))
 
 
+IN_A_ROW = ("Max", "Min", "Sum", "Mean", "Concat", "Einsum")
+"""Kinds that take as many operands as there are."""
+
+
+def operand_left_out(kind: str) -> ModelProto:
+    """Loaded by onnxruntime 1.32 without complaint; of most kinds it dies when it runs."""
+    attributes = {"Concat": {"axis": 0}, "Einsum": {"equation": "nchw,nchw->n"}}.get(kind, {})
+    return net([node(kind, "x -", "y", **attributes)])
+
+
 def split_without_a_name() -> ModelProto:
     """Loaded by onnxruntime 1.32 without complaint; it dies of it when it runs."""
     made = net([node("Split", "x", "y h", axis=1)])
