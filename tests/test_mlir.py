@@ -263,6 +263,10 @@ BAD = {
         SMALL.replace("tensor<1x2xf32> {\n", "tensor<?xf32> {\n"), "types returned are not",
     ),
     "two functions": (SMALL.replace("module {", "module { func.func @f() { return }"), "one func"),
+    "a size below zero": (
+        SMALL.replace("module {", 'module attributes {onnx.sizes = [["h", -1]]} {'),
+        "onnx.sizes gives 'h' the size -1",
+    ),
     "a bad escape": (SMALL.replace('"in"', r'"\q"'), "a backslash"),
     "no UTF-8": (SMALL.replace('"in"', r'"\FF"'), "no UTF-8"),
     "a resource that is too short": (

@@ -101,7 +101,10 @@ class _Reader:
             model_shell=facts.payload(names.MODEL_SHELL),
             graph_shell=facts.payload(names.GRAPH_SHELL),
         )
-        sizes = facts.pairs(names.SIZES, int, {})
+        sizes: dict[str, int] = facts.pairs(names.SIZES, int, {})
+        for dim, size in sizes.items():
+            if size < 0:
+                self.fail(module, f"{names.SIZES} gives {dim!r} the size {size}")
         facts.refuse_rest(names.DIALECT)
         return header, sizes
 
